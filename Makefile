@@ -1,0 +1,44 @@
+# `make demo` and `make test` each do everything on a machine that has Python and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+PYTEST  = $(BIN)/python -m pytest
+
+.PHONY: demo test check fix lint model clean
+
+demo: $(VENV)/.installed
+	$(BIN)/dicomnode demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(PYTEST) tests
+
+check: $(VENV)/.dev lint
+	$(PYTEST) tests
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Builds the demonstration model again; the result is the same, bit for bit.
+model: $(VENV)/.installed
+	$(BIN)/python -m dicomnode.learn.demonstration
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --editable ".[dev]"
+	touch $@ $(VENV)/.installed

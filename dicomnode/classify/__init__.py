@@ -1,0 +1,1 @@
+"""Frames in, prediction out: pure functions of a model folder and pixels."""

@@ -1,0 +1,1 @@
+"""Settings an administrator edits: the node, its peers and its pipelines."""

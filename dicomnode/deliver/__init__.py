@@ -1,0 +1,1 @@
+"""Results leave for the peers they are owed to."""

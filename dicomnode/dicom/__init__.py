@@ -1,0 +1,1 @@
+"""Knows the DICOM standard and nothing of our node."""

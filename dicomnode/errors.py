@@ -1,0 +1,134 @@
+"""Every error dicomnode raises on purpose, as one tree.
+
+```
+DicomnodeError
+├── ConfigError            files of ae_config/ hold mistakes (all of them listed)
+├── ObjectRefused          a received object cannot be kept, whoever sends it again
+│   ├── BadUID             a UID is missing or is not a UID (PS3.5 9.1)
+│   ├── Mismatch           command, presentation context and dataset disagree
+│   ├── Unreadable         the dataset cannot be parsed, or ends early
+│   ├── TooLarge           more bytes than the node takes for one object
+│   └── Conflict           the same SOP Instance UID is kept with other bytes
+├── StoreError             the disk refused                                     (retry)
+│   └── StoreFull          there is no room left                                (retry)
+├── DatabaseAway           the worklist's database does not answer              (retry)
+├── WrongStep              the table of moves has no such arrow
+├── LeaseLost              another worker holds the job now
+├── NotFound               no such job, model, peer or pipeline
+├── ModelError             a model folder is incomplete, altered or unusable
+├── NotAnalysable          these images cannot be analysed by this model
+├── ReportError            a result cannot be built from this source
+├── PeerAway               a peer cannot be reached, or hung up                 (retry)
+└── PeerRefused            a peer answered, and said no
+```
+
+An error says what is wrong, where, and what to do, in words fit for a log: never a patient's data.
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "BadUID",
+    "ConfigError",
+    "Conflict",
+    "DatabaseAway",
+    "DicomnodeError",
+    "LeaseLost",
+    "Mismatch",
+    "ModelError",
+    "NotAnalysable",
+    "NotFound",
+    "ObjectRefused",
+    "PeerAway",
+    "PeerRefused",
+    "ReportError",
+    "StoreError",
+    "StoreFull",
+    "TooLarge",
+    "Unreadable",
+    "WrongStep",
+]
+
+
+class DicomnodeError(Exception):
+    """Root of the tree."""
+
+    retry: ClassVar[bool] = False  #: may the same step succeed later, with no human in between?
+
+
+class ConfigError(DicomnodeError):
+    """The files of `ae_config/` hold mistakes; the message lists every one."""
+
+
+class ObjectRefused(DicomnodeError):
+    """A received object cannot be kept; sending the same bytes again will not help."""
+
+
+class BadUID(ObjectRefused):
+    """A UID is missing, or is not a UID (PS3.5 section 9.1)."""
+
+
+class Mismatch(ObjectRefused):
+    """Command, presentation context and dataset name different objects."""
+
+
+class Unreadable(ObjectRefused):
+    """The dataset cannot be parsed, or ends before its declared length."""
+
+
+class TooLarge(ObjectRefused):
+    """The object has more bytes than the node's limit."""
+
+
+class Conflict(ObjectRefused):
+    """An object with this SOP Instance UID and other bytes is already kept."""
+
+
+class StoreError(DicomnodeError):
+    """The disk refused to keep or to give bytes."""
+
+    retry = True
+
+
+class StoreFull(StoreError):
+    """There is no room left to keep an object."""
+
+
+class DatabaseAway(DicomnodeError):
+    """The worklist's database does not answer."""
+
+    retry = True
+
+
+class WrongStep(DicomnodeError):
+    """The table of moves has no such arrow."""
+
+
+class LeaseLost(DicomnodeError):
+    """The job's lease ran out, or was taken; what was being done must be dropped."""
+
+
+class NotFound(DicomnodeError):
+    """There is no such job, model, peer or pipeline."""
+
+
+class ModelError(DicomnodeError):
+    """A model folder is incomplete, was altered, or cannot be run here."""
+
+
+class NotAnalysable(DicomnodeError):
+    """These images cannot be analysed by this model."""
+
+
+class ReportError(DicomnodeError):
+    """A result cannot be built from this source."""
+
+
+class PeerAway(DicomnodeError):
+    """A peer cannot be reached, did not answer in time, or hung up."""
+
+    retry = True
+
+
+class PeerRefused(DicomnodeError):
+    """A peer answered, and will not take what we offer."""

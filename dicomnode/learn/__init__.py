@@ -1,0 +1,1 @@
+"""How the shipped demonstration model comes to be."""

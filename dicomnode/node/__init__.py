@@ -1,0 +1,1 @@
+"""The stages joined into a running node."""

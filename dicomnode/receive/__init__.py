@@ -1,0 +1,1 @@
+"""The SCP: one image in, kept durably, one status out."""

@@ -1,0 +1,252 @@
+"""The frozen nouns that travel from room to room. No behaviour beyond reading themselves.
+
+Images are described twice: `ImageRef` is an object on disk, `FrameRef` is one frame of it as a
+result names it. Lengths of outlines are in source pixels, column before row (PS3.3 C.18.6.1.2).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Association",
+    "Concept",
+    "Delivery",
+    "DeliveryState",
+    "Finding",
+    "FrameRef",
+    "ImageRef",
+    "InstanceRef",
+    "Job",
+    "ModelRef",
+    "Outcome",
+    "Prediction",
+    "Presence",
+    "Region",
+    "Result",
+    "ResultKind",
+    "State",
+    "StoreRequest",
+    "Verdict",
+]
+
+
+# --- the journey of a job -------------------------------------------------------------------
+
+
+class State(StrEnum):
+    """Where a job stands; `worklist/states.py` holds the table of moves."""
+
+    WAITING = "waiting"  #: images are still coming in
+    READY = "ready"  #: the study is complete (or marked partial), a worker may take it
+    RUNNING = "running"  #: a worker holds a lease on it
+    REPORTED = "reported"  #: results are on disk and owed to peers
+    DELIVERED = "delivered"  #: every destination has every result
+    INCOMPLETE = "incomplete"  #: images stayed missing, and the pipeline says: do not process
+    FAILED = "failed"  #: not analysed; stays until someone acts
+    UNDELIVERED = "undelivered"  #: a destination will not take a result; stays until someone acts
+    CANCELLED = "cancelled"  #: a person said no
+
+
+class DeliveryState(StrEnum):
+    """Where one result stands with one peer."""
+
+    OWED = "owed"
+    SENT = "sent"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+class ResultKind(StrEnum):
+    """What a pipeline can make; also the order in which results leave (SC before SR)."""
+
+    SC = "sc"
+    SR = "sr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRef:
+    """The name of one SOP instance (PS3.3 Table 10-11)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    study_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRef(InstanceRef):
+    """One received object, kept on disk."""
+
+    path: Path  #: Part 10 file
+    sha256: str  #: of the dataset as received, file meta left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One revision of one study on its way through one pipeline."""
+
+    id: int
+    study_uid: str
+    pipeline: str
+    revision: int  #: 1, then one more for each time images came late
+    state: State
+    priority: int
+    attempts: int  #: times the present step was started
+    lease: str | None  #: which worker holds it
+    received: int  #: instances of the study that matched the pipeline
+    expected: int | None  #: instances the sending peer has of the study, where it told
+    partial: bool  #: processed although images were missing
+    reason: str  #: why it failed, waits, or is partial, in words
+    ready_at: datetime | None  #: aware, UTC; when the study counted as complete
+    not_before: datetime  #: aware, UTC; the queue leaves it alone until then
+    updated_at: datetime  #: aware, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One result owed to one peer."""
+
+    id: int
+    job_id: int
+    result: InstanceRef
+    kind: ResultKind
+    path: Path
+    peer: str  #: name of `peers/NAME.toml`
+    state: DeliveryState
+    attempts: int
+    not_before: datetime  #: aware, UTC
+    message: str  #: what the peer said last, in words
+
+
+class Verdict(StrEnum):
+    """What became of one object sent to a peer."""
+
+    STORED = "stored"  #: 0x0000 or a warning 0xBxxx
+    LATER = "later"  #: may succeed later: out of resources, no answer, association lost
+    NEVER = "never"  #: will not succeed: 0xA9xx, 0xC0xx, no presentation context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a peer said of one object (PS3.4 Table B.2-1)."""
+
+    sop_instance_uid: str
+    verdict: Verdict
+    status: int | None  #: DIMSE status; None when there was no answer
+    message: str  #: in words, fit for a log
+
+
+# --- what arrives ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Association:
+    """Who is sending: one accepted association."""
+
+    id: int  #: unique within the process
+    calling_ae: str
+    called_ae: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRequest:
+    """One C-STORE-RQ, without its dataset (PS3.7 Table 9.3-1)."""
+
+    association: Association
+    sop_class_uid: str  #: Affected SOP Class UID of the command
+    sop_instance_uid: str  #: Affected SOP Instance UID of the command
+    context_sop_class_uid: str  #: abstract syntax of the presentation context it came on
+    transfer_syntax_uid: str  #: of that presentation context
+
+
+# --- what the model says --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concept:
+    """A coded concept (PS3.3 Table 8.8-1)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Presence(StrEnum):
+    """What is said of a finding (CID 240)."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNDETERMINED = "undetermined"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRef:
+    """One frame of one image, as a result names it."""
+
+    image: InstanceRef
+    frame: int | None  #: from 1; None for a single-frame image
+    rows: int  #: of the source frame, in pixels
+    columns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """An area of a frame that speaks for a finding."""
+
+    outline: tuple[tuple[float, float], ...]  #: closed; (column, row) in source pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finding:
+    """What the model says of one label, over all frames it was shown."""
+
+    label: str  #: as in the card
+    concept: Concept
+    probability: float  #: 0..1, of the most suspicious frame
+    threshold: float  #: 0..1, from the card
+    presence: Presence
+    frame: FrameRef  #: the most suspicious frame
+    heat: NDArray[np.float32] | None = None  #: 0..1, (rows, columns) of `frame`; present ones only
+    regions: tuple[Region, ...] = ()  #: on `frame`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRef:
+    """Which model spoke: enough to name it in a result for ever."""
+
+    name: str
+    version: str
+    digest: str  #: SHA-256 of the weights, hexadecimal
+    manufacturer: str
+    intended_use: str
+    disclaimer: str  #: said in every result, such as "demonstration, not for clinical use"
+    explanation: str  #: the method of the heat map, such as "Grad-CAM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """The model's whole answer for one job; `findings` in the order of the card."""
+
+    model: ModelRef
+    frames: tuple[FrameRef, ...]  #: every frame that was analysed, in order of the study
+    findings: tuple[Finding, ...]
+
+
+# --- what leaves ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One finished DICOM object, encoded once and for all."""
+
+    ref: InstanceRef
+    kind: ResultKind
+    part10: bytes = field(repr=False)  #: the whole file
+    summary: Mapping[str, float] = field(default_factory=dict)  #: label -> probability, for lists

@@ -1,0 +1,1 @@
+"""A prediction becomes DICOM objects: Structured Report and Secondary Capture."""

@@ -1,0 +1,1 @@
+"""What is to be done, who does it, and what became of it."""
