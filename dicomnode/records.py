@@ -25,6 +25,7 @@ __all__ = [
     "Job",
     "ModelRef",
     "Outcome",
+    "Peer",
     "Prediction",
     "Presence",
     "Region",
@@ -140,6 +141,22 @@ class Outcome:
     verdict: Verdict
     status: int | None  #: DIMSE status; None when there was no answer
     message: str  #: in words, fit for a log
+
+
+# --- who is at the other end ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A remote AE: who may send to us, and where results go."""
+
+    name: str  #: of `peers/NAME.toml`
+    ae_title: str
+    host: str
+    port: int
+    may_send: bool = False  #: are its associations accepted?
+    answers_find: bool = False  #: may we ask it how many images a study has (C-FIND)?
+    timeout_s: float = 30.0  #: for connecting, and for each answer
 
 
 # --- what arrives ---------------------------------------------------------------------------

