@@ -1,14 +1,13 @@
 """The frozen nouns that travel from room to room. No behaviour beyond reading themselves.
 
-Images are described twice: `ImageRef` is an object on disk, `FrameRef` is one frame of it as a
-result names it. Lengths of outlines are in source pixels, column before row (PS3.3 C.18.6.1.2).
+`InstanceRef` names an object, `FrameRef` one frame of it. Outlines are in source pixels, column
+before row (PS3.3 C.18.6.1.2).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ __all__ = [
     "DeliveryState",
     "Finding",
     "FrameRef",
-    "ImageRef",
     "InstanceRef",
     "Job",
     "ModelRef",
@@ -81,14 +79,6 @@ class InstanceRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRef(InstanceRef):
-    """One received object, kept on disk."""
-
-    path: Path  #: Part 10 file
-    sha256: str  #: of the dataset as received, file meta left out
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One revision of one study on its way through one pipeline."""
 
@@ -100,7 +90,7 @@ class Job:
     priority: int
     attempts: int  #: times the present step was started
     lease: str | None  #: which worker holds it
-    received: int  #: instances of the study that matched the pipeline
+    received: int  #: instances of the study that are here, results of ours left out
     expected: int | None  #: instances the sending peer has of the study, where it told
     partial: bool  #: processed although images were missing
     reason: str  #: why it failed, waits, or is partial, in words
@@ -115,9 +105,9 @@ class Delivery:
 
     id: int
     job_id: int
-    result: InstanceRef
+    study_uid: str
+    sop_instance_uid: str  #: of the result
     kind: ResultKind
-    path: Path
     peer: str  #: name of `peers/NAME.toml`
     state: DeliveryState
     attempts: int

@@ -1,0 +1,154 @@
+"""From a URL to transactions: SQLite with its pragmas, Postgres with its pool.
+
+What differs between the two databases is said here, and nowhere else.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from dicomnode.errors import DatabaseAway
+
+__all__ = ["Connection", "Database", "UTCDateTime"]
+
+BUSY_S = 30  #: how long SQLite waits for another writer, in seconds
+
+
+class UTCDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware datetime, in UTC on both databases (SQLite would drop the zone)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without zone reached the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Database:
+    """One database, opened lazily; safe to share between threads.
+
+    `url` is a SQLAlchemy URL (`sqlite:////folder/worklist.db`, `postgresql://user@host/name`);
+    `password_file` holds the password in its first line and is read at each new connection's
+    start, so that a changed password needs no restart.
+    """
+
+    def __init__(self, url: str, password_file: Path | None = None) -> None:
+        self.url = make_url(url)
+        self._engine = _engine(self.url, password_file)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Commit at the end of the block, roll back on any error.
+
+        Raises:
+            DatabaseAway: the database does not answer, or stayed locked.
+        """
+        with self._connect("BEGIN IMMEDIATE") as tx:
+            yield tx
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view, without keeping writers waiting.
+
+        Raises:
+            DatabaseAway: the database does not answer.
+        """
+        with self._connect("BEGIN DEFERRED") as tx:
+            yield tx
+
+    @contextmanager
+    def _connect(self, begin: str) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                connection.execution_options(dicomnode_begin=begin)
+                with connection.begin():
+                    yield connection
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            raise DatabaseAway(f"{self.name} does not answer: {_first_line(error)}") from error
+        except sa.exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise DatabaseAway(f"{self.name} hung up: {_first_line(error)}") from error
+
+    @property
+    def name(self) -> str:
+        """The URL without a password, fit for a log."""
+        return self.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def _first_line(error: Exception) -> str:
+    """The driver's own words: its first line names host and cause, never a row."""
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().partition("\n")[0]
+
+
+def _engine(url: URL, password_file: Path | None) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, connect_args={"timeout": BUSY_S})
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+        return engine
+    engine = sa.create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=20,
+        connect_args={"connect_timeout": 5, "application_name": "dicomnode"},
+    )
+    if password_file is not None:
+        file = password_file
+
+        @event.listens_for(engine, "do_connect")
+        def read_password(
+            _dialect: Dialect,
+            _record: ConnectionPoolEntry,
+            _args: object,
+            kwargs: dict[str, object],
+        ) -> None:
+            try:
+                kwargs["password"] = file.read_text().partition("\n")[0].strip()
+            except OSError as error:
+                raise DatabaseAway(f"cannot read the password file {file}") from error
+
+    return engine
+
+
+def _sqlite_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+    """WAL lets readers read while one writes; FULL makes a commit survive a power cut."""
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (
+        f"busy_timeout={BUSY_S * 1000}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.cursor().execute(f"PRAGMA {pragma}")
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    """A writer takes the write lock at once: it cannot lose it half way through."""
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(options.get("dicomnode_begin", "BEGIN IMMEDIATE"))

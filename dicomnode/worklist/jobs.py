@@ -1,0 +1,128 @@
+"""Reading jobs, and the one statement that moves a job from state to state."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dicomnode.errors import LeaseLost, NotFound
+from dicomnode.records import InstanceRef, Job, State
+from dicomnode.storage.database import Connection
+from dicomnode.worklist import history
+from dicomnode.worklist.states import step
+from dicomnode.worklist.tables import instances, jobs, matches, studies
+
+__all__ = ["count", "get", "images", "latest", "listed", "move"]
+
+_HERE = (
+    sa.select(sa.func.count())
+    .select_from(instances)
+    .where(
+        instances.c.study_uid == jobs.c.study_uid,
+        instances.c.own.is_(False),
+        jobs.c.last_instance_id.is_(None) | (instances.c.id <= jobs.c.last_instance_id),
+    )
+    .correlate(jobs)
+    .scalar_subquery()
+    .label("received")
+)
+
+_COLUMNS = (
+    *(jobs.c[name] for name in ("id", "study_uid", "pipeline", "revision", "state", "priority")),
+    *(jobs.c[name] for name in ("attempts", "lease", "partial", "reason", "ready_at")),
+    *(jobs.c[name] for name in ("not_before", "updated_at")),
+    studies.c.expected,
+    _HERE,
+)
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(*_COLUMNS).select_from(jobs.join(studies))
+
+
+def _job(row: sa.RowMapping) -> Job:
+    return Job(**{**row, "state": State(row["state"])})
+
+
+def get(tx: Connection, job_id: int) -> Job:
+    """The job with this number.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = tx.execute(_select().where(jobs.c.id == job_id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}; `dicomnode worklist list` shows them")
+    return _job(row)
+
+
+def latest(tx: Connection, study_uid: str, pipeline: str) -> Job | None:
+    """The newest revision of a study's job in a pipeline."""
+    mine = (jobs.c.study_uid == study_uid) & (jobs.c.pipeline == pipeline)
+    newest = _select().where(mine).order_by(jobs.c.revision.desc()).limit(1)
+    row = tx.execute(newest).mappings().one_or_none()
+    return None if row is None else _job(row)
+
+
+def listed(
+    tx: Connection, *, states: Iterable[State] = (), study_uid: str = "", limit: int = 100
+) -> list[Job]:
+    """Jobs, the newest first; in any state where `states` is empty."""
+    wanted = _select().order_by(jobs.c.id.desc()).limit(limit)
+    if chosen := [str(state) for state in states]:
+        wanted = wanted.where(jobs.c.state.in_(chosen))
+    if study_uid:
+        wanted = wanted.where(jobs.c.study_uid == study_uid)
+    return [_job(row) for row in tx.execute(wanted).mappings()]
+
+
+def count(tx: Connection) -> dict[State, int]:
+    """How many jobs stand in each state."""
+    rows = tx.execute(sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state))
+    return {State(state): number for state, number in rows}
+
+
+def images(tx: Connection, job: Job) -> list[InstanceRef]:
+    """The job's images, in order of arrival: those that matched its pipeline in time."""
+    limit = sa.select(jobs.c.last_instance_id).where(jobs.c.id == job.id).scalar_subquery()
+    rows = tx.execute(
+        sa.select(
+            instances.c.sop_class_uid,
+            instances.c.sop_instance_uid,
+            instances.c.series_uid,
+            instances.c.study_uid,
+        )
+        .join(matches)
+        .where(
+            instances.c.study_uid == job.study_uid,
+            matches.c.pipeline == job.pipeline,
+            instances.c.id <= limit,
+        )
+        .order_by(instances.c.id)
+    )
+    return [InstanceRef(**row) for row in rows.mappings()]
+
+
+def move(
+    tx: Connection,
+    job: Job,
+    to: State,
+    *,
+    now: datetime,
+    detail: str = "",
+    values: Mapping[str, object] | None = None,
+) -> None:
+    """Change a job's state and write its history: both or neither.
+
+    Raises:
+        WrongStep: the table of moves has no such arrow.
+        LeaseLost: the job is no longer as `job` says: another worker or a person was quicker.
+    """
+    lease = jobs.c.lease.is_(None) if job.lease is None else jobs.c.lease == job.lease
+    held = (jobs.c.id == job.id) & (jobs.c.state == job.state) & lease
+    changes = {"state": step(job.state, to), "updated_at": now, "lease": None, "lease_until": None}
+    changed = tx.execute(sa.update(jobs).where(held).values(changes | dict(values or {})))
+    if changed.rowcount != 1:
+        raise LeaseLost(f"job {job.id} was taken or changed by another")
+    history.note(tx, job.study_uid, to, now=now, job_id=job.id, detail=detail)

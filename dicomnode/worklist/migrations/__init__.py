@@ -1,0 +1,1 @@
+"""The worklist's tables through time (Alembic); `upgrade` brings a database up to date."""

@@ -1,0 +1,279 @@
+"""What is owed to which peer, and what it said.
+
+Deliveries leave in the order of their numbers: the captures of a job before its report, one
+revision before the next. A delivery that has to wait holds back what belongs behind it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from dicomnode.records import (
+    Delivery,
+    DeliveryState,
+    InstanceRef,
+    Job,
+    Outcome,
+    Result,
+    ResultKind,
+    State,
+    Verdict,
+)
+from dicomnode.storage.database import Connection
+from dicomnode.worklist import history
+from dicomnode.worklist import jobs as _jobs
+from dicomnode.worklist.tables import deliveries, jobs, results
+
+__all__ = [
+    "cancel",
+    "claim",
+    "give_back",
+    "has_results",
+    "of_job",
+    "owe",
+    "owe_again",
+    "peers_owed",
+    "record",
+    "reports_before",
+    "results_of",
+]
+
+_OWED = deliveries.c.state == DeliveryState.OWED
+
+
+def owe(
+    tx: Connection, job: Job, made: Sequence[Result], peers: Sequence[str], *, now: datetime
+) -> None:
+    """Record a job's results in the order in which they must leave, and owe each to each peer."""
+    for result in made:
+        row = {
+            "job_id": job.id,
+            "study_uid": job.study_uid,
+            "sop_instance_uid": result.ref.sop_instance_uid,
+            "sop_class_uid": result.ref.sop_class_uid,
+            "series_uid": result.ref.series_uid,
+            "kind": result.kind,
+            "summary": dict(result.summary),
+            "created_at": now,
+        }
+        (result_id,) = tx.execute(sa.insert(results).values(row)).inserted_primary_key or (None,)
+        for peer in peers:
+            owed = {
+                "result_id": result_id,
+                "job_id": job.id,
+                "peer": peer,
+                "state": DeliveryState.OWED,
+                "attempts": 0,
+                "not_before": now,
+                "message": "",
+                "created_at": now,
+                "updated_at": now,
+            }
+            tx.execute(sa.insert(deliveries).values(owed))
+
+
+def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
+    """Send again what was refused or cancelled; a person asked for it."""
+    again = {
+        "state": DeliveryState.OWED,
+        "attempts": 0,
+        "not_before": now,
+        "created_at": now,
+        "updated_at": now,
+    }
+    stopped = deliveries.c.state.in_([DeliveryState.REFUSED, DeliveryState.CANCELLED])
+    mine = deliveries.c.job_id == job.id
+    tx.execute(sa.update(deliveries).where(mine, stopped).values(again))
+
+
+def cancel(tx: Connection, job: Job, *, now: datetime) -> None:
+    """Owe nothing more for this job."""
+    stop = {"state": DeliveryState.CANCELLED, "updated_at": now, "lease": None}
+    tx.execute(sa.update(deliveries).where(deliveries.c.job_id == job.id, _OWED).values(stop))
+
+
+def peers_owed(tx: Connection) -> set[str]:
+    """Names of the peers to whom something is owed."""
+    return set(tx.execute(sa.select(deliveries.c.peer).where(_OWED).distinct()).scalars())
+
+
+def claim(
+    tx: Connection, peer: str, holder: str, *, limit: int, lease_s: float, now: datetime
+) -> list[Delivery]:
+    """Take what may leave for a peer now, in order; at most `limit`."""
+    before, its_job = deliveries.alias(), jobs.alias()
+    held_back = sa.exists().where(
+        before.c.peer == deliveries.c.peer,
+        before.c.id < deliveries.c.id,
+        before.c.state == DeliveryState.OWED,
+        (before.c.not_before > now) | (before.c.lease_until >= now),
+        its_job.c.id == before.c.job_id,
+        its_job.c.study_uid == jobs.c.study_uid,
+        its_job.c.pipeline == jobs.c.pipeline,
+    )
+    free = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until < now)
+    due = (
+        sa.select(deliveries.c.id)
+        .join(jobs, jobs.c.id == deliveries.c.job_id)
+        .where(deliveries.c.peer == peer, _OWED, deliveries.c.not_before <= now, free, ~held_back)
+        .order_by(deliveries.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=deliveries)
+    )
+    taken = list(tx.execute(due).scalars())
+    lease = {"lease": holder, "lease_until": now + timedelta(seconds=lease_s)}
+    tx.execute(sa.update(deliveries).where(deliveries.c.id.in_(taken)).values(lease))
+    return _deliveries(tx, deliveries.c.id.in_(taken))
+
+
+def record(
+    tx: Connection,
+    delivery: Delivery,
+    outcome: Outcome,
+    *,
+    retry_s: float,
+    give_up_after_s: float,
+    now: datetime,
+) -> None:
+    """Write down what a peer said of one result, and end the job with its last one.
+
+    LATER is tried again after `retry_s`, unless the result is owed for `give_up_after_s` already.
+    """
+    message, state = outcome.message, _STATES[outcome.verdict]
+    owed_since = sa.select(deliveries.c.created_at).where(deliveries.c.id == delivery.id)
+    if state is DeliveryState.OWED:
+        age = now - tx.execute(owed_since).scalar_one()
+        if age >= timedelta(seconds=give_up_after_s):
+            state, message = DeliveryState.REFUSED, f"gave up after {age}; last: {message}"
+    values = {
+        "state": state,
+        "message": message,
+        "attempts": delivery.attempts + 1,
+        "not_before": now + timedelta(seconds=retry_s if state is DeliveryState.OWED else 0),
+        "lease": None,
+        "lease_until": None,
+        "updated_at": now,
+    }
+    mine = (deliveries.c.id == delivery.id) & _OWED
+    if tx.execute(sa.update(deliveries).where(mine).values(values)).rowcount != 1:
+        return  # cancelled meanwhile
+    detail = f"{delivery.kind} to {delivery.peer}: {message}"
+    history.note(tx, delivery.study_uid, state, now=now, job_id=delivery.job_id, detail=detail)
+    _settle(tx, delivery.job_id, now=now)
+
+
+_STATES = {
+    Verdict.STORED: DeliveryState.SENT,
+    Verdict.LATER: DeliveryState.OWED,
+    Verdict.NEVER: DeliveryState.REFUSED,
+}
+
+
+def _settle(tx: Connection, job_id: int, *, now: datetime) -> None:
+    """End a job when nothing of it is owed any more."""
+    rows = tx.execute(
+        sa.select(deliveries.c.state, deliveries.c.peer, deliveries.c.message)
+        .where(deliveries.c.job_id == job_id)
+        .order_by(deliveries.c.id)
+    ).all()
+    job = _jobs.get(tx, job_id)
+    if job.state is not State.REPORTED or any(row.state == DeliveryState.OWED for row in rows):
+        return
+    refused = [f"{row.peer}: {row.message}" for row in rows if row.state == DeliveryState.REFUSED]
+    if refused:
+        reason = "; ".join(dict.fromkeys(refused))
+        _jobs.move(tx, job, State.UNDELIVERED, now=now, detail=reason, values={"reason": reason})
+    else:
+        _jobs.move(tx, job, State.DELIVERED, now=now, values={"reason": ""})
+
+
+def give_back(
+    tx: Connection,
+    taken: Sequence[Delivery],
+    message: str,
+    *,
+    give_up_after_s: float,
+    now: datetime,
+) -> None:
+    """Nothing was sent: drop the lease, note why, and give up what is owed for too long."""
+    mine = deliveries.c.id.in_([delivery.id for delivery in taken]) & _OWED
+    free = {"lease": None, "lease_until": None, "message": message}
+    tx.execute(sa.update(deliveries).where(mine).values(free))
+    old = deliveries.c.created_at <= now - timedelta(seconds=give_up_after_s)
+    for delivery in _deliveries(tx, mine & old):
+        outcome = Outcome(
+            sop_instance_uid=delivery.sop_instance_uid,
+            verdict=Verdict.LATER,
+            status=None,
+            message=message,
+        )
+        record(tx, delivery, outcome, retry_s=0, give_up_after_s=give_up_after_s, now=now)
+
+
+def of_job(tx: Connection, job_id: int) -> list[Delivery]:
+    """Every delivery of a job, in order."""
+    return _deliveries(tx, deliveries.c.job_id == job_id)
+
+
+def has_results(tx: Connection, job: Job) -> bool:
+    """Were results ever made for this job?"""
+    return bool(tx.execute(sa.select(sa.exists().where(results.c.job_id == job.id))).scalar_one())
+
+
+def results_of(tx: Connection, job_id: int) -> list[tuple[InstanceRef, dict[str, float]]]:
+    """A job's results, each with its probabilities by label, in the order in which they leave."""
+    rows = tx.execute(
+        sa.select(*_REF, results.c.summary).where(results.c.job_id == job_id).order_by(results.c.id)
+    )
+    return [(_ref(row), dict(row["summary"])) for row in rows.mappings()]
+
+
+def reports_before(tx: Connection, job: Job) -> list[InstanceRef]:
+    """The report that this revision supersedes: the newest SR of an earlier one, if any."""
+    rows = tx.execute(
+        sa.select(*_REF)
+        .join(jobs, jobs.c.id == results.c.job_id)
+        .where(
+            jobs.c.study_uid == job.study_uid,
+            jobs.c.pipeline == job.pipeline,
+            jobs.c.revision < job.revision,
+            results.c.kind == ResultKind.SR,
+        )
+        .order_by(jobs.c.revision.desc(), results.c.id)
+        .limit(1)
+    )
+    return [_ref(row) for row in rows.mappings()]
+
+
+_REF = (
+    results.c.sop_class_uid,
+    results.c.sop_instance_uid,
+    results.c.series_uid,
+    results.c.study_uid,
+)
+
+
+def _ref(row: sa.RowMapping) -> InstanceRef:
+    return InstanceRef(**{column.name: row[column.name] for column in _REF})
+
+
+def _deliveries(tx: Connection, which: sa.ColumnElement[bool]) -> list[Delivery]:
+    columns: tuple[sa.ColumnElement[Any], ...] = (
+        *(deliveries.c[name] for name in ("id", "job_id", "peer", "state", "attempts")),
+        *(deliveries.c[name] for name in ("not_before", "message")),
+        results.c.study_uid,
+        results.c.sop_instance_uid,
+        results.c.kind,
+    )
+    rows = tx.execute(
+        sa.select(*columns)
+        .select_from(deliveries.join(results))
+        .where(which)
+        .order_by(deliveries.c.id)
+    )
+    return [
+        Delivery(**{**row, "state": DeliveryState(row["state"]), "kind": ResultKind(row["kind"])})
+        for row in rows.mappings()
+    ]

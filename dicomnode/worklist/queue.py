@@ -1,0 +1,166 @@
+"""The queue: claim a job with a lease, keep the lease, say what became of it.
+
+Every function is one step inside the caller's transaction. A lease that runs out gives the job
+to the next worker; a worker that comes back late finds `LeaseLost`.
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from dicomnode.errors import LeaseLost, WrongStep
+from dicomnode.records import Job, Result, State
+from dicomnode.storage.database import Connection
+from dicomnode.worklist import jobs as _jobs
+from dicomnode.worklist import outbox
+from dicomnode.worklist.jobs import move
+from dicomnode.worklist.tables import instances, jobs
+
+__all__ = ["backoff_s", "cancel", "claim", "expire", "fail", "finish", "later", "renew", "retry"]
+
+
+def backoff_s(attempt: int, *, first_s: float, longest_s: float) -> float:
+    """Seconds to wait after the given attempt (from 1): doubling, capped, with full jitter above
+    half, so that jobs that failed together do not come back together.
+    """
+    wait = min(longest_s, first_s * 2.0 ** min(attempt - 1, 60))
+    return wait * random.uniform(0.5, 1.0)  # noqa: S311  spreading load, not keeping a secret
+
+
+def claim(tx: Connection, worker: str, *, lease_s: float, now: datetime) -> Job | None:
+    """Take the most urgent job that may be started, or None.
+
+    A revision waits until the earlier ones of its study are out of the workers' hands, so that it
+    can name the result it supersedes.
+    """
+    earlier = jobs.alias()
+    busy = sa.exists().where(
+        earlier.c.study_uid == jobs.c.study_uid,
+        earlier.c.pipeline == jobs.c.pipeline,
+        earlier.c.revision < jobs.c.revision,
+        earlier.c.state.in_([State.READY, State.RUNNING]),
+    )
+    candidate = (
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == State.READY, jobs.c.not_before <= now, ~busy)
+        .order_by(jobs.c.priority.desc(), jobs.c.ready_at, jobs.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # Postgres; SQLite has one writer anyway
+    )
+    job_id = tx.execute(candidate).scalar_one_or_none()
+    if job_id is None:
+        return None
+    job = _jobs.get(tx, job_id)
+    taken = {
+        "lease": worker,
+        "lease_until": now + timedelta(seconds=lease_s),
+        "attempts": job.attempts + 1,
+    }
+    move(tx, job, State.RUNNING, now=now, values=taken)
+    return _jobs.get(tx, job_id)
+
+
+def renew(tx: Connection, job: Job, *, lease_s: float, now: datetime) -> None:
+    """Say that the worker is alive.
+
+    Raises:
+        LeaseLost: the job is no longer this worker's.
+    """
+    mine = (jobs.c.id == job.id) & (jobs.c.state == State.RUNNING) & (jobs.c.lease == job.lease)
+    until = now + timedelta(seconds=lease_s)
+    if tx.execute(sa.update(jobs).where(mine).values(lease_until=until)).rowcount != 1:
+        raise LeaseLost(f"job {job.id} was taken or changed by another")
+
+
+def finish(
+    tx: Connection, job: Job, results: Sequence[Result], peers: Sequence[str], *, now: datetime
+) -> None:
+    """Record the results, owe each to each peer, and move the job on: all or nothing."""
+    move(tx, job, State.REPORTED, now=now, values={"attempts": 0, "reason": ""})
+    outbox.owe(tx, job, results, peers, now=now)
+
+
+def later(tx: Connection, job: Job, reason: str, *, wait_s: float, now: datetime) -> None:
+    """Give the job back; it may be claimed again after `wait_s` seconds."""
+    values = {"reason": reason, "not_before": now + timedelta(seconds=wait_s)}
+    move(tx, job, State.READY, now=now, detail=reason, values=values)
+
+
+def release(tx: Connection, job: Job, *, now: datetime) -> None:
+    """Give the job back as if it had never been claimed: the worker was asked to stop."""
+    values = {"attempts": max(0, job.attempts - 1)}
+    move(tx, job, State.READY, now=now, detail="the worker was asked to stop", values=values)
+
+
+def fail(tx: Connection, job: Job, reason: str, *, now: datetime) -> None:
+    """End the job; it stays visible with its reason until someone acts."""
+    move(tx, job, State.FAILED, now=now, detail=reason, values={"reason": reason})
+
+
+def expire(tx: Connection, *, attempts: int, now: datetime, worker: str | None = None) -> list[Job]:
+    """Take back jobs whose lease ran out, or all that a dead `worker` held.
+
+    A job that was started `attempts` times and never finished is failed: it may be what kills
+    the worker.
+    """
+    over = jobs.c.lease_until < now if worker is None else jobs.c.lease == worker
+    rows = tx.execute(
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == State.RUNNING, over)
+        .with_for_update(skip_locked=True)
+    )
+    lost = [_jobs.get(tx, job_id) for job_id in rows.scalars().all()]
+    for job in lost:
+        if job.attempts < attempts:
+            move(tx, job, State.READY, now=now, detail="the worker was lost")
+        else:
+            fail(
+                tx, job, f"the worker was lost {job.attempts} times while it had this job", now=now
+            )
+    return lost
+
+
+def retry(tx: Connection, job_id: int, *, now: datetime) -> Job:
+    """A person asks for a job again: what failed is done again, what was refused is sent again.
+
+    Raises:
+        NotFound: there is no such job.
+        WrongStep: it has not ended badly, or a later revision of the study exists.
+    """
+    job = _jobs.get(tx, job_id)
+    newest = _jobs.latest(tx, job.study_uid, job.pipeline)
+    if newest is not None and newest.revision > job.revision:
+        raise WrongStep(f"job {job.id} is superseded by job {newest.id}; retry that one")
+    fresh: dict[str, object] = {"attempts": 0, "reason": "", "not_before": now}
+    if job.state is State.UNDELIVERED or outbox.has_results(tx, job):
+        move(tx, job, State.REPORTED, now=now, detail="retried by hand", values=fresh)
+        outbox.owe_again(tx, job, now=now)
+        return _jobs.get(tx, job_id)
+    fresh |= {
+        "last_instance_id": _last_instance_id(job),
+        "partial": job.partial or job.state is State.INCOMPLETE,
+        "ready_at": job.ready_at or now,
+    }
+    move(tx, job, State.READY, now=now, detail="retried by hand", values=fresh)
+    return _jobs.get(tx, job_id)
+
+
+def cancel(tx: Connection, job_id: int, *, now: datetime) -> Job:
+    """A person says no: nothing more is done or sent for this job.
+
+    Raises:
+        NotFound: there is no such job.
+        WrongStep: it has already ended.
+    """
+    job = _jobs.get(tx, job_id)
+    words = "cancelled by hand"
+    move(tx, job, State.CANCELLED, now=now, detail=words, values={"reason": words})
+    outbox.cancel(tx, job, now=now)
+    return _jobs.get(tx, job_id)
+
+
+def _last_instance_id(job: Job) -> sa.ScalarSelect[int]:
+    newest = sa.func.coalesce(sa.func.max(instances.c.id), 0)
+    return sa.select(newest).where(instances.c.study_uid == job.study_uid).scalar_subquery()

@@ -1,0 +1,292 @@
+"""Which images belong together, and when a study is complete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+import sqlalchemy as sa
+
+from dicomnode.records import InstanceRef, Job, State
+from dicomnode.storage.database import Connection
+from dicomnode.worklist import history
+from dicomnode.worklist import jobs as _jobs
+from dicomnode.worklist.jobs import move
+from dicomnode.worklist.states import ENDED
+from dicomnode.worklist.tables import deliveries, instances, jobs, matches, results, studies
+
+__all__ = [
+    "Arrival",
+    "Completeness",
+    "Entry",
+    "Waiting",
+    "close",
+    "completeness",
+    "enter",
+    "expect",
+    "forget",
+    "results_at",
+    "to_remove",
+    "waiting",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One kept object, as the worklist needs to know it."""
+
+    ref: InstanceRef
+    sha256: str  #: of the dataset as received
+    calling_ae: str
+    received_at: datetime  #: aware, UTC
+    patient_id: str
+    accession_number: str
+    study_date: str
+    own: bool  #: made by a dicomnode: never analysed
+    pipelines: Mapping[str, int]  #: those it matches, each with its priority
+
+
+class Entry(Enum):
+    """What became of an arrival."""
+
+    NEW = auto()
+    KNOWN = auto()  #: the same bytes were here
+    CONFLICT = auto()  #: the same UID was here with other bytes
+
+
+def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
+    """Note one object, and make or reopen the jobs that it concerns.
+
+    A job that still waits, or that no worker has taken, counts the image in; one that was taken
+    gets a new revision; one that a person cancelled stays cancelled.
+    """
+    _touch_study(tx, arrival)
+    uid = arrival.ref.sop_instance_uid
+    known = sa.select(instances.c.sha256).where(instances.c.sop_instance_uid == uid)
+    there = tx.execute(known).scalar_one_or_none()
+    if there == arrival.sha256:
+        return Entry.KNOWN
+    if there is not None:
+        _note(tx, arrival, "conflict", now, f"{uid} arrived again with other bytes")
+        return Entry.CONFLICT
+    own = arrival.own or _is_result(tx, uid)
+    instance_id = _insert(tx, arrival, own=own)
+    if own:
+        return Entry.NEW
+    for pipeline, priority in arrival.pipelines.items():
+        tx.execute(sa.insert(matches).values(instance_id=instance_id, pipeline=pipeline))
+        _concern(tx, arrival, pipeline, priority, now=now)
+    return Entry.NEW
+
+
+def _touch_study(tx: Connection, arrival: Arrival) -> None:
+    """Make or update the study's row; its lock keeps `close` from looking meanwhile."""
+    uid = arrival.ref.study_uid
+    seen = {
+        "last_received_at": arrival.received_at,
+        "calling_ae": arrival.calling_ae,
+        "removed_at": None,
+    }
+    here = sa.update(studies).where(studies.c.study_uid == uid)
+    if tx.execute(here.values(seen)).rowcount == 0:
+        first = {
+            "study_uid": uid,
+            "patient_id": arrival.patient_id,
+            "accession_number": arrival.accession_number,
+            "study_date": arrival.study_date,
+            "first_received_at": arrival.received_at,
+        }
+        tx.execute(sa.insert(studies).values(first | seen))
+
+
+def _is_result(tx: Connection, uid: str) -> bool:
+    return bool(
+        tx.execute(sa.select(sa.exists().where(results.c.sop_instance_uid == uid))).scalar_one()
+    )
+
+
+def _insert(tx: Connection, arrival: Arrival, *, own: bool) -> int:
+    row = {
+        "sop_instance_uid": arrival.ref.sop_instance_uid,
+        "sop_class_uid": arrival.ref.sop_class_uid,
+        "series_uid": arrival.ref.series_uid,
+        "study_uid": arrival.ref.study_uid,
+        "sha256": arrival.sha256,
+        "calling_ae": arrival.calling_ae,
+        "own": own,
+        "received_at": arrival.received_at,
+    }
+    return int(tx.execute(sa.insert(instances).values(row).returning(instances.c.id)).scalar_one())
+
+
+def _concern(
+    tx: Connection, arrival: Arrival, pipeline: str, priority: int, *, now: datetime
+) -> None:
+    job = _jobs.latest(tx, arrival.ref.study_uid, pipeline)
+    if job is not None and job.state in (State.WAITING, State.CANCELLED):
+        return
+    if job is not None and job.state in (State.READY, State.INCOMPLETE):
+        reopened = {"last_instance_id": None, "ready_at": None, "partial": False, "reason": ""}
+        move(tx, job, State.WAITING, now=now, detail="another image came", values=reopened)
+        return
+    revision = 1 if job is None else job.revision + 1
+    row = {
+        "study_uid": arrival.ref.study_uid,
+        "pipeline": pipeline,
+        "revision": revision,
+        "state": State.WAITING,
+        "priority": priority,
+        "attempts": 0,
+        "partial": False,
+        "reason": "",
+        "not_before": now,
+        "created_at": now,
+        "updated_at": now,
+    }
+    job_id = tx.execute(sa.insert(jobs).values(row).returning(jobs.c.id)).scalar_one()
+    detail = "" if job is None else f"an image came after job {job.id}: revision {revision}"
+    _note(tx, arrival, State.WAITING, now, detail, job_id=job_id)
+
+
+def _note(
+    tx: Connection,
+    arrival: Arrival,
+    event: str,
+    now: datetime,
+    detail: str,
+    job_id: int | None = None,
+) -> None:
+    history.note(tx, arrival.ref.study_uid, event, now=now, job_id=job_id, detail=detail)
+
+
+# --- complete or not ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A job whose images are still coming in."""
+
+    job: Job
+    calling_ae: str  #: who sent the last image
+    last_received_at: datetime  #: aware, UTC
+
+
+class Completeness(Enum):
+    """What to do with a waiting job now."""
+
+    WAIT = auto()
+    COMPLETE = auto()
+    PARTIAL = auto()  #: images are missing, and the time for them is over
+
+
+def waiting(tx: Connection) -> list[Waiting]:
+    """Every job that waits for images."""
+    rows = tx.execute(
+        sa.select(jobs.c.id, studies.c.calling_ae, studies.c.last_received_at)
+        .join(studies)
+        .where(jobs.c.state == State.WAITING)
+        .order_by(jobs.c.id)
+    ).all()
+    return [
+        Waiting(
+            job=_jobs.get(tx, row.id),
+            calling_ae=row.calling_ae,
+            last_received_at=row.last_received_at,
+        )
+        for row in rows
+    ]
+
+
+def completeness(
+    *, received: int, expected: int | None, quiet_for_s: float, quiet_s: float, limit_s: float
+) -> Completeness:
+    """Is a study with no open association complete?
+
+    `quiet_for_s` is the time since its last image or the release of its last association. Where
+    the sending peer told how many images it has, they are waited for until `limit_s`.
+    """
+    if quiet_for_s < quiet_s:
+        return Completeness.WAIT
+    if expected is None or received >= expected:
+        return Completeness.COMPLETE
+    return Completeness.PARTIAL if quiet_for_s >= limit_s else Completeness.WAIT
+
+
+def expect(tx: Connection, study_uid: str, expected: int) -> None:
+    """Note how many images the sending peer has of a study."""
+    mine = studies.c.study_uid == study_uid
+    tx.execute(sa.update(studies).where(mine).values(expected=expected))
+
+
+def results_at(tx: Connection, study_uid: str, peer: str) -> int:
+    """How many of our own results of a study stand at a peer: it counts them as the study's."""
+    sent = (
+        sa.select(sa.func.count())
+        .select_from(deliveries.join(results))
+        .where(
+            results.c.study_uid == study_uid,
+            deliveries.c.peer == peer,
+            deliveries.c.state == "sent",
+        )
+    )
+    return int(tx.execute(sent).scalar_one())
+
+
+def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "") -> bool:
+    """Let a waiting job go on with the images that are here now, or end it.
+
+    False where an image came since `job` was read: then it goes on waiting.
+    """
+    tx.execute(  # takes the lock that `enter` takes, so that no image slips in between
+        sa.update(studies)
+        .where(studies.c.study_uid == job.study_uid)
+        .values(study_uid=studies.c.study_uid)
+    )
+    current = _jobs.get(tx, job.id)
+    if current.state is not State.WAITING or current.received != job.received:
+        return False
+    newest = sa.select(sa.func.max(instances.c.id)).where(instances.c.study_uid == job.study_uid)
+    values = {
+        "last_instance_id": newest.scalar_subquery(),
+        "ready_at": now,
+        "partial": bool(reason),
+        "reason": reason,
+    }
+    move(tx, current, to, now=now, detail=reason or _tally(current), values=values)
+    return True
+
+
+def _tally(job: Job) -> str:
+    return f"{job.received} of {job.expected}" if job.expected else f"{job.received} images"
+
+
+# --- retention ------------------------------------------------------------------------------
+
+
+def to_remove(tx: Connection, *, before: datetime, limit: int = 100) -> list[str]:
+    """Studies whose images may go: nothing came and nothing happened since `before`, and no job
+    is open, failed or undelivered.
+    """
+    alive = sa.exists().where(
+        jobs.c.study_uid == studies.c.study_uid,
+        jobs.c.state.not_in(sorted(ENDED)) | (jobs.c.updated_at >= before),
+    )
+    rows = tx.execute(
+        sa.select(studies.c.study_uid)
+        .where(studies.c.removed_at.is_(None), studies.c.last_received_at < before, ~alive)
+        .order_by(studies.c.last_received_at)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
+def forget(tx: Connection, study_uid: str, *, now: datetime) -> None:
+    """Forget a study's images; its jobs, results and history stay to be looked up."""
+    mine = sa.select(instances.c.id).where(instances.c.study_uid == study_uid)
+    tx.execute(sa.delete(matches).where(matches.c.instance_id.in_(mine)))
+    tx.execute(sa.delete(instances).where(instances.c.study_uid == study_uid))
+    gone = sa.update(studies).where(studies.c.study_uid == study_uid)
+    tx.execute(gone.values(removed_at=now, expected=None))
+    history.note(
+        tx, study_uid, "removed", now=now, detail="the time for keeping its images is over"
+    )

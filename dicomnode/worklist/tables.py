@@ -1,0 +1,142 @@
+"""Every table of the worklist. Where a file lies follows from its UIDs, so no path stands here."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from dicomnode.storage.database import UTCDateTime
+
+__all__ = [
+    "deliveries",
+    "history",
+    "instances",
+    "jobs",
+    "matches",
+    "metadata",
+    "results",
+    "studies",
+]
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_UID = sa.String(64)
+_STATE = sa.String(16)
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _study(**options: Any) -> sa.Column[str]:
+    return sa.Column("study_uid", _UID, sa.ForeignKey("studies.study_uid"), **options)
+
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("study_uid", _UID, primary_key=True),
+    sa.Column("patient_id", sa.String(64), nullable=False),
+    sa.Column("accession_number", sa.String(64), nullable=False),
+    sa.Column("study_date", sa.String(16), nullable=False),
+    sa.Column("calling_ae", sa.String(16), nullable=False),  # who sent the last image
+    sa.Column("expected", sa.Integer),  # images the sending peer has of it, where it told
+    sa.Column("first_received_at", UTCDateTime, nullable=False),
+    sa.Column("last_received_at", UTCDateTime, nullable=False),
+    sa.Column("removed_at", UTCDateTime),  # when retention removed its images
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),  # in order of arrival
+    sa.Column("sop_instance_uid", _UID, nullable=False, unique=True),
+    sa.Column("sop_class_uid", _UID, nullable=False),
+    sa.Column("series_uid", _UID, nullable=False),
+    _study(nullable=False, index=True),
+    sa.Column("sha256", sa.String(64), nullable=False),  # of the dataset as received
+    sa.Column("calling_ae", sa.String(16), nullable=False),
+    sa.Column("own", sa.Boolean, nullable=False),  # a result that came back to us
+    sa.Column("received_at", UTCDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+matches = sa.Table(
+    "matches",
+    metadata,
+    sa.Column("instance_id", _ID, sa.ForeignKey("instances.id"), primary_key=True),
+    sa.Column("pipeline", sa.String(64), primary_key=True),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    _study(nullable=False),
+    sa.Column("pipeline", sa.String(64), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("state", _STATE, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("lease", sa.String(128)),
+    sa.Column("lease_until", UTCDateTime),
+    sa.Column("last_instance_id", _ID),  # the job's images are those up to here; open while waiting
+    sa.Column("partial", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("ready_at", UTCDateTime),
+    sa.Column("not_before", UTCDateTime, nullable=False),
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+    sa.UniqueConstraint("study_uid", "pipeline", "revision"),
+    sa.Index(None, "state", "not_before"),
+    sqlite_autoincrement=True,
+)
+
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("job_id", _ID, sa.ForeignKey("jobs.id"), nullable=False, index=True),
+    _study(nullable=False),
+    sa.Column("sop_instance_uid", _UID, nullable=False, unique=True),
+    sa.Column("sop_class_uid", _UID, nullable=False),
+    sa.Column("series_uid", _UID, nullable=False),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("summary", sa.JSON, nullable=False),  # label -> probability
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),  # in the order in which they must leave
+    sa.Column("result_id", _ID, sa.ForeignKey("results.id"), nullable=False),
+    sa.Column("job_id", _ID, sa.ForeignKey("jobs.id"), nullable=False, index=True),
+    sa.Column("peer", sa.String(64), nullable=False),
+    sa.Column("state", _STATE, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("not_before", UTCDateTime, nullable=False),
+    sa.Column("lease", sa.String(128)),
+    sa.Column("lease_until", UTCDateTime),
+    sa.Column("message", sa.Text, nullable=False),  # what the peer said last
+    sa.Column("created_at", UTCDateTime, nullable=False),
+    sa.Column("updated_at", UTCDateTime, nullable=False),
+    sa.UniqueConstraint("result_id", "peer"),
+    sa.Index(None, "peer", "state", "not_before"),
+    sqlite_autoincrement=True,
+)
+
+history = sa.Table(
+    "history",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    _study(nullable=False, index=True),
+    sa.Column("job_id", _ID, sa.ForeignKey("jobs.id"), index=True),
+    sa.Column("at", UTCDateTime, nullable=False),
+    sa.Column("event", sa.String(32), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)
