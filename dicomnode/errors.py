@@ -18,13 +18,15 @@ DicomnodeError
 ├── ModelError             a model folder is incomplete, altered or unusable
 ├── NotAnalysable          these images cannot be analysed by this model
 ├── ReportError            a result cannot be built from this source
-├── PeerAway               a peer cannot be reached, or hung up                 (retry)
+├── PeerAway               no association with a peer: away, busy or unwilling  (retry)
 └── PeerRefused            a peer answered, and said no
 ```
 
 An error says what is wrong, where, and what to do, in words fit for a log: never a patient's data.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "DicomnodeError",
     "LeaseLost",
     "Mismatch",
+    "Mistake",
     "ModelError",
     "NotAnalysable",
     "NotFound",
@@ -56,8 +59,29 @@ class DicomnodeError(Exception):
     retry: ClassVar[bool] = False  #: may the same step succeed later, with no human in between?
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One thing that is wrong in one file of the configuration."""
+
+    file: Path
+    line: int | None = None  #: from 1; None where the mistake has no place
+    key: str = ""  #: dotted, such as receive.port; empty for the file as a whole
+    value: str = ""  #: as shown to a person; never a secret
+    problem: str  #: what is wrong, and what would be right
+
+    def __str__(self) -> str:
+        place = [f"{self.file}:{self.line}" if self.line else f"{self.file}"]
+        if self.key:
+            place.append(f"{self.key} = {self.value}" if self.value else self.key)
+        return f"{'  '.join(place)}\n    {self.problem}"
+
+
 class ConfigError(DicomnodeError):
     """The files of `ae_config/` hold mistakes; the message lists every one."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = mistakes
 
 
 class ObjectRefused(DicomnodeError):
@@ -125,7 +149,7 @@ class ReportError(DicomnodeError):
 
 
 class PeerAway(DicomnodeError):
-    """A peer cannot be reached, did not answer in time, or hung up."""
+    """A peer cannot be reached, did not let us in, did not answer in time, or hung up."""
 
     retry = True
 

@@ -13,15 +13,20 @@ class PeerSettings(Section):
 
     ae_title: AETitle = Field(description="Its AE title.")
     host: str = Field(min_length=1, description="Its host name or address.")
-    port: Port = Field(description="The port it listens on.")
+    port: Port = Field(description="The TCP port it listens on.")
     may_send: bool = Field(
         False, description="May it send images to us? Unknown callers are always refused."
     )
     answers_find: bool = Field(
         False,
-        description="Does it answer C-FIND? Then it is asked how many images a study has before that counts as complete.",
+        description=(
+            "Does it answer C-FIND? Then it is asked how many images a study has before the study "
+            "counts as complete."
+        ),
     )
-    timeout_s: PositiveFloat = Field(30.0, description="How long to wait for it, in seconds.")
+    timeout_s: PositiveFloat = Field(
+        30.0, description="How long to wait for a connection, and for each answer, in seconds."
+    )
 
     def peer(self, name: str) -> Peer:
         """The noun that travels, named after its file."""

@@ -3,30 +3,66 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
 
-from dicomnode.config.fields import AETitle, Name, Section
+from dicomnode.config.fields import AETitle, Keyword, Name, Section, SOPClass, did_you_mean
 from dicomnode.records import ResultKind
 
 __all__ = ["CompleteSettings", "MatchSettings", "PipelineSettings"]
 
+
+def _sender(title: str, info: ValidationInfo) -> str:
+    """Where `load` knows who may send, the AE title is one of them."""
+    known = info.context and info.context["senders"]
+    if known is not None and title not in known:
+        raise ValueError(f"no peer that may send has this ae_title{did_you_mean(title, known)}")
+    return title
+
+
+def _peer(name: str, info: ValidationInfo) -> str:
+    """Where `load` knows the peers, the name is one of them."""
+    known = info.context and info.context["peers"]
+    if known is not None and name not in known:
+        raise ValueError(f"there is no peers/{name}.toml{did_you_mean(name, known)}")
+    return name
+
+
 Texts = tuple[str, ...]
+Sender = Annotated[AETitle, AfterValidator(_sender)]
+Destination = Annotated[Name, AfterValidator(_peer)]
 
 
 class MatchSettings(Section):
-    """Which images belong to the pipeline: each list that is not empty must hold the image's value."""
+    """Which images belong to the pipeline: each list that is not empty must hold the value.
 
-    calling_ae: tuple[AETitle, ...] = Field((), description="AE titles that sent it. Empty: any.")
-    modality: Texts = Field((), description="Modality (0008,0060), such as DX. Empty: any.")
+    Upper and lower case are the same, and * stands for any characters.
+    """
+
+    calling_ae: tuple[Sender, ...] = Field(
+        (),
+        description="AE titles that sent it, exactly. Empty: any.",
+        examples=[("XRAY1", "XRAY2")],
+    )
+    modality: Texts = Field(
+        (), description="Modality (0008,0060), such as DX. Empty: any.", examples=[("DX", "CR")]
+    )
     body_part: Texts = Field(
-        (), description="Body Part Examined (0018,0015), such as CHEST. Empty: any."
+        (),
+        description=(
+            "Body Part Examined (0018,0015), such as CHEST. Empty: any. Many devices leave the "
+            "attribute out; such images match no list."
+        ),
+        examples=[("CHEST", "THORAX")],
     )
-    sop_class: Texts = Field(
-        (), description="SOP Class UID or its keyword, such as CTImageStorage. Empty: any."
+    sop_class: tuple[SOPClass, ...] = Field(
+        (),
+        description="SOP Class UIDs, or keywords such as CTImageStorage. Empty: any.",
+        examples=[("DigitalXRayImageStorageForPresentation",)],
     )
-    attributes: Mapping[str, Texts] = Field(
-        default_factory=dict,
-        description="Any other attribute by keyword, each with the values allowed; * stands for any characters.",
+    attributes: Mapping[Keyword, Texts] = Field(
+        {},
+        description="Any other attribute by its keyword, each with the values allowed.",
+        examples=[{"StationName": ("ROOM1", "ROOM2"), "StudyDescription": ("*CHEST*",)}],
     )
 
 
@@ -38,7 +74,7 @@ class CompleteSettings(Section):
     )
     limit_s: PositiveFloat = Field(
         1800.0,
-        description="A study that the sending peer says is larger is waited for so long, in seconds.",
+        description="Where the sending peer says it has more images: longest wait, in seconds.",
     )
     when_short: Literal["process", "skip"] = Field(
         "process",
@@ -47,20 +83,21 @@ class CompleteSettings(Section):
 
 
 class PipelineSettings(Section):
-    """One pipeline: match, model, results, destinations."""
+    """One pipeline: which images, which model, which results, to whom."""
 
     enabled: bool = Field(True, description="false keeps the file and turns the pipeline off.")
     model: str = Field(
         "demonstration",
-        description="Name of the model folder, as `dicomnode models list` shows it.",
+        min_length=1,
+        description="Name of the model, as `dicomnode models list` shows it.",
     )
     results: Annotated[tuple[ResultKind, ...], Field(min_length=1)] = Field(
         (ResultKind.SR, ResultKind.SC),
         description="What is made: sr (Structured Report), sc (Secondary Capture).",
     )
-    destinations: Annotated[tuple[Name, ...], Field(min_length=1)] = Field(
+    destinations: Annotated[tuple[Destination, ...], Field(min_length=1)] = Field(
         description="Names of the peers that get the results."
     )
-    priority: int = Field(0, description="Higher goes first.")
+    priority: int = Field(0, description="Pipelines with a higher number go first.")
     match: MatchSettings = MatchSettings()
     complete: CompleteSettings = CompleteSettings()

@@ -3,9 +3,17 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+)
 
-from dicomnode.config.fields import AETitle, Port, Section
+from dicomnode.config.fields import AbsolutePath, AETitle, DatabaseURL, Port, Section
 
 __all__ = [
     "ClassifySettings",
@@ -18,13 +26,26 @@ __all__ = [
 ]
 
 
+def _not_below_the_first(longest_s: float, info: ValidationInfo) -> float:
+    first_s = info.data.get("first_retry_s", longest_s)
+    if longest_s < first_s:
+        raise ValueError(f"must not be less than first_retry_s = {first_s}")
+    return longest_s
+
+
+LongestWait = Annotated[PositiveFloat, AfterValidator(_not_below_the_first)]
+
+
 class ReceiveSettings(Section):
     """Where and how this node takes images."""
 
     ae_title: AETitle = Field("DICOMNODE", description="Our AE title: what senders must call.")
     address: str = Field(
         "127.0.0.1",
-        description="Address to listen on. 127.0.0.1 hears this machine only; 0.0.0.0 hears every network card.",
+        description=(
+            "Address to listen on. 127.0.0.1 hears this machine only; 0.0.0.0 hears every network "
+            "card."
+        ),
     )
     port: Port = Field(11112, description="TCP port to listen on.")
     max_associations: PositiveInt = Field(
@@ -42,8 +63,9 @@ class ReceiveSettings(Section):
     conflict: Literal["refuse", "keep"] = Field(
         "refuse",
         description=(
-            "The same SOP Instance UID with other bytes: 'refuse' answers an error and keeps the first; "
-            "'keep' keeps both, and the first stays the one that is analysed. Both are recorded."
+            "The same SOP Instance UID with other bytes: refuse answers an error and keeps the "
+            "first; keep keeps both, and the first stays the one that is analysed. Either way it "
+            "is recorded."
         ),
     )
 
@@ -51,7 +73,7 @@ class ReceiveSettings(Section):
 class StorageSettings(Section):
     """Where bytes are kept, and for how long."""
 
-    folder: Path = Field(
+    folder: AbsolutePath = Field(
         Path("/var/lib/dicomnode"),
         description="Folder for received objects, results and the SQLite worklist.",
     )
@@ -62,7 +84,8 @@ class StorageSettings(Section):
     keep_days: NonNegativeFloat = Field(
         30.0,
         description=(
-            "Days to keep a study after its last job ended; failed and undelivered ones stay. 0 keeps all for ever."
+            "Days to keep a study after its last job ended; failed and undelivered ones stay. "
+            "0 keeps all for ever."
         ),
     )
 
@@ -70,35 +93,39 @@ class StorageSettings(Section):
 class WorklistSettings(Section):
     """The database that holds the worklist, and how work is tried again."""
 
-    url: str = Field(
+    url: DatabaseURL = Field(
         "",
-        description=(
-            "SQLAlchemy URL, such as postgresql://dicomnode@db/dicomnode, without a password. "
-            "Empty: SQLite in the storage folder."
-        ),
+        description="SQLAlchemy URL, without a password. Empty: SQLite in the storage folder.",
+        examples=["postgresql://dicomnode@database/dicomnode"],
     )
-    password_file: Path | None = Field(
-        None, description="File whose first line is the database password."
+    password_file: AbsolutePath | None = Field(
+        None,
+        description="File whose first line is the database password.",
+        examples=["/etc/dicomnode/database-password"],
     )
     lease_s: Annotated[float, Field(ge=2)] = Field(
         30.0,
-        description="A worker that gives no sign of life for so long loses its job to another, in seconds.",
+        description=(
+            "A worker that gives no sign of life for so long loses its job to another, in seconds."
+        ),
     )
     attempts: PositiveInt = Field(
-        5, description="How often a job is tried before it is failed and waits for a person."
+        5, description="How often a job is tried; after that it has failed and waits for a person."
     )
     first_retry_s: PositiveFloat = Field(
         10.0,
-        description="Wait before the second attempt, in seconds; doubles each time, with jitter.",
+        description="Wait after a failed attempt, in seconds; it doubles each time, with jitter.",
     )
-    longest_retry_s: PositiveFloat = Field(600.0, description="Longest such wait, in seconds.")
+    longest_retry_s: LongestWait = Field(600.0, description="Longest such wait, in seconds.")
 
 
 class ClassifySettings(Section):
     """The models and the device they run on."""
 
-    models: tuple[Path, ...] = Field(
-        (), description="Folders that hold model folders; the demonstration model is always there."
+    models: tuple[AbsolutePath, ...] = Field(
+        (),
+        description="Folders that hold model folders; the demonstration model is always there.",
+        examples=[("/var/lib/dicomnode/models",)],
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run: auto takes CUDA, else MPS, else the CPU."
@@ -111,9 +138,10 @@ class DeliverSettings(Section):
 
     batch: PositiveInt = Field(50, description="Most results sent in one association.")
     first_retry_s: PositiveFloat = Field(
-        5.0, description="Wait after a failed delivery, in seconds; doubles each time, with jitter."
+        5.0,
+        description="Wait after a failed delivery, in seconds; it doubles each time, with jitter.",
     )
-    longest_retry_s: PositiveFloat = Field(300.0, description="Longest such wait, in seconds.")
+    longest_retry_s: LongestWait = Field(300.0, description="Longest such wait, in seconds.")
     give_up_after_h: PositiveFloat = Field(
         168.0, description="A result not delivered for so long is marked undelivered, in hours."
     )
@@ -126,7 +154,7 @@ class LogSettings(Section):
         "INFO", description="Least severity shown."
     )
     format: Literal["text", "json"] = Field(
-        "text", description="One line of text, or one JSON object, an event."
+        "text", description="Each event as one line of text, or as one JSON object."
     )
 
 

@@ -1,0 +1,132 @@
+"""Where in a TOML file a mistake stands, and how to say it to the person who will mend it."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from dicomnode.config.fields import Section, did_you_mean
+from dicomnode.errors import Mistake
+
+__all__ = ["Key", "Source", "explain"]
+
+Key = tuple[str | int, ...]  #: the way to a value: ("receive", "port"), ("destinations", 0)
+
+_ABSENT = object()
+_HIDDEN = ("pass", "pwd", "secret", "token", "key", "url")
+_WORDS = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "mapping_type": "must be a table of its own",
+    "model_type": "must be a table of its own",
+    "string_type": "must be text in double quotes",
+    "too_short": "must not be empty",
+    "tuple_type": "must be a list in square brackets",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One file as it was read."""
+
+    file: Path
+    text: str
+    table: dict[str, Any]
+
+    def line_of(self, key: Key) -> int | None:
+        """The line on which `key` stands, from 1; that of its table where it is missing.
+
+        The shortest beginning of the file that is TOML and holds the key ends with it, so the
+        TOML parser itself decides what is a key, a text or a comment.
+        """
+        lines = self.text.split("\n")
+        begins = 1
+        for count in range(1, len(lines) + 1):
+            try:
+                table = tomllib.loads("\n".join(lines[:count]))
+            except tomllib.TOMLDecodeError:
+                continue
+            if _value(table, key) is not _ABSENT:
+                return begins
+            begins = count + 1
+        return self.line_of(key[:-1]) if len(key) > 1 else None
+
+    def mistake(self, key: Key, problem: str) -> Mistake:
+        """A mistake at `key`, with its line and its value."""
+        return Mistake(
+            file=self.file,
+            line=self.line_of(key) if key else None,
+            key=_dotted(key),
+            value=_shown(key, _value(self.table, key)),
+            problem=problem,
+        )
+
+
+def explain(source: Source, model: type[Section], error: ValidationError) -> list[Mistake]:
+    """Every mistake pydantic found, in our words."""
+    found = []
+    for detail in error.errors():
+        key = tuple(part for part in detail["loc"] if part != "[key]")
+        found.append(source.mistake(key, _problem(model, key, detail)))
+    return found
+
+
+def _problem(model: type[Section], key: Key, detail: ErrorDetails) -> str:
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return _unknown(_section(model, key[:-1]), str(key[-1]))
+    if kind == "missing":
+        field = _section(model, key[:-1]).model_fields[str(key[-1])]
+        return f"is missing: {field.description}"
+    text = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return _WORDS.get(kind, text)
+
+
+def _unknown(section: type[Section], word: str) -> str:
+    """An unknown key: meant another one, or stands in the wrong table."""
+    for name in section.model_fields:
+        inner = _section(section, (name,))
+        if inner is not section and word in inner.model_fields:
+            return f"is not known here; it belongs under [{name}]"
+    return f"is not known{did_you_mean(word, list(section.model_fields))}"
+
+
+def _section(model: type[Section], key: Key) -> type[Section]:
+    """The model of the table at `key`; the nearest one above it where that is no model."""
+    for part in key:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, Section)):
+            break
+        model = inner
+    return model
+
+
+def _value(table: object, key: Sequence[str | int]) -> object:
+    for part in key:
+        try:
+            table = table[part]  # type: ignore[index]  # dict by name, list by number
+        except (KeyError, IndexError, TypeError):
+            return _ABSENT
+    return table
+
+
+def _dotted(key: Key) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return text.removeprefix(".")
+
+
+def _shown(key: Key, value: object) -> str:
+    """The value on one line, cut when long; nothing of what may be a secret."""
+    name = str(key[-1]).lower() if key else ""
+    if value is _ABSENT or isinstance(value, dict):
+        return ""
+    if any(word in name for word in _HIDDEN) and not name.endswith("_file"):
+        return "(not shown)"
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
