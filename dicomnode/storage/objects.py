@@ -1,0 +1,254 @@
+"""DICOM objects on disk: written whole or not at all, and durable before anyone is told.
+
+`partial/` holds what is being written, `inbox/` what is kept and not yet in the worklist,
+`studies/` what is in the worklist, `results/` what this node made. A received file is synced, moves
+to the inbox, and its name is synced before the sender hears of it; once the worklist has it, it
+moves to its study. One process receives into a folder. Nothing here knows what a dataset means.
+"""
+
+import hashlib
+import heapq
+import os
+import re
+import shutil
+import threading
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Self
+from uuid import uuid4
+
+from dicomnode.errors import BadUID, Conflict, StoreFull, Unreadable
+from dicomnode.storage.durable import FolderSync, disk_errors, sync_folder, take_name
+
+__all__ = ["Incoming", "Kept", "ObjectStore", "dataset_offset", "dataset_sha256"]
+
+_CHUNK_BYTES = 1024 * 1024
+_ROOM_CHECKED_EVERY_BYTES = 16 * 1024 * 1024
+_NAME = re.compile(r"[0-9]+(\.[0-9a-f]+)*")
+
+
+Bytes = bytes | bytearray | memoryview
+
+
+class Kept(StrEnum):
+    """What became of an object that was handed in."""
+
+    NEW = "new"
+    SAME = "same"  #: these bytes were kept before; nothing was kept twice
+    BESIDE = "beside"  #: other bytes than the first of this UID; both are kept
+
+
+class ObjectStore:
+    """The node's folder of objects."""
+
+    def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
+        self._partial = folder / "partial"
+        self._inbox = folder / "inbox"
+        self._studies = folder / "studies"
+        self._results = folder / "results"
+        self._min_free_bytes = min_free_bytes
+        self._moving = threading.Lock()  #: held while a name is looked for and taken
+        self._inbox_sync = FolderSync(self._inbox)
+
+    def prepare(self) -> None:
+        """Make the folders, and drop what was being written when the node last stopped."""
+        with disk_errors():
+            for folder in (self._partial, self._inbox, self._studies, self._results):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in self._partial.iterdir():
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+            sync_folder(self._inbox.parent)
+
+    def begin(self) -> "Incoming":
+        """Open a new object for writing; StoreFull when there is no room for one."""
+        self.check_room()
+        return Incoming(self, self._partial / uuid4().hex)
+
+    def waiting(self, limit: int) -> list[Path]:
+        """Kept objects that are not in the worklist yet, oldest first; their names are durable."""
+        with disk_errors():
+            with os.scandir(self._inbox) as entries:
+                aged = ((entry.stat().st_mtime_ns, entry.path) for entry in entries)
+                oldest = heapq.nsmallest(limit, aged)
+            if oldest:
+                self._inbox_sync.sync()
+        return [Path(path) for _, path in oldest]
+
+    def settle(self, path: Path, study_uid: str) -> Path:
+        """Move an object of the inbox to its study once the worklist has it; return its new path.
+
+        May be called again after a crash. The move is not synced: after a power cut the object is
+        in one place or the other, and `waiting` finds it in the first.
+        """
+        final = self.path_of(study_uid, path.stem)
+        with disk_errors(), self._moving:
+            final.parent.mkdir(mode=0o700, exist_ok=True)
+            if not final.exists():
+                path.rename(final)
+            elif path != final and path.exists():
+                with path.open("rb") as again, final.open("rb") as first:
+                    if not _same_dataset(again, first):
+                        raise Conflict("the study holds other bytes under this SOP Instance UID")
+                path.unlink()
+        return final
+
+    def path_of(self, study_uid: str, name: str) -> Path:
+        """Where an object of the worklist lies; `name` is its UID, or the stem of its file."""
+        return self._studies / _checked(study_uid) / f"{_checked(name)}.dcm"
+
+    def keep_result(self, study_uid: str, uid: str, data: bytes) -> Path:
+        """Write a result once, durably; what was written first stays, whatever comes later."""
+        final = self._results / _checked(study_uid) / f"{_checked(uid)}.dcm"
+        with disk_errors():
+            final.parent.mkdir(mode=0o700, exist_ok=True)
+            with Incoming(self, self._partial / uuid4().hex) as incoming:
+                incoming.write(data)
+                incoming.finish()
+                take_name(incoming.path, final)
+            sync_folder(final.parent)
+            sync_folder(self._results)
+        return final
+
+    def remove_study(self, study_uid: str) -> None:
+        """Delete a study's objects and results, whole folders at once."""
+        for folder in (self._studies, self._results):
+            gone = self._partial / uuid4().hex
+            with disk_errors():
+                try:
+                    with self._moving:
+                        (folder / _checked(study_uid)).rename(gone)
+                except FileNotFoundError:
+                    continue
+                shutil.rmtree(gone)
+
+    def free_bytes(self) -> int:
+        """Room on the disk, as far as this process may use it."""
+        with disk_errors():
+            return shutil.disk_usage(self._partial).free
+
+    def check_room(self) -> None:
+        """StoreFull when less room is left than the administrator wants to stay free."""
+        if self.free_bytes() < self._min_free_bytes:
+            raise StoreFull(f"less than {self._min_free_bytes} bytes are left on the disk")
+
+    def admit(self, partial: Path, study_uid: str, name: str) -> BinaryIO | None:
+        """Move a synced file to the inbox; or, where its name is taken, open what is there."""
+        final = self._inbox / f"{_checked(name)}.dcm"
+        with self._moving:
+            for taken in (self.path_of(study_uid, name), final):
+                if taken.exists():
+                    return taken.open("rb")
+            if not take_name(partial, final):
+                return final.open("rb")
+        return None
+
+    def sync_inbox(self) -> None:
+        """Make the names in the inbox durable."""
+        self._inbox_sync.sync()
+
+
+class Incoming:
+    """One object being written; leaving its `with` block without `keep` discards it."""
+
+    def __init__(self, store: ObjectStore, path: Path) -> None:
+        self.path = path
+        self.size = 0  #: bytes written so far
+        self._store = store
+        self._room_checked_at = 0
+        with disk_errors():
+            self._file = path.open("xb", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.discard()
+
+    def write(self, data: Bytes) -> None:
+        """Append bytes; StoreFull when the disk runs out of room."""
+        left = memoryview(data)
+        with disk_errors():
+            while left:
+                written = self._file.write(left)
+                self.size += written
+                left = left[written:]
+        if self.size - self._room_checked_at >= _ROOM_CHECKED_EVERY_BYTES:
+            self._room_checked_at = self.size
+            self._store.check_room()
+
+    def finish(self) -> None:
+        """Put every byte on the disk; nothing can be written after."""
+        with disk_errors():
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def keep(self, study_uid: str, sop_instance_uid: str, *, keep_both: bool = False) -> Kept:
+        """Put the object into the inbox, durably, and say whether it is new.
+
+        Bytes that are there already are not kept twice. Other bytes under the same UID raise
+        Conflict, or with `keep_both` get a name of their own beside the first.
+        """
+        self.finish()
+        with disk_errors():
+            kept = self._admitted(study_uid, sop_instance_uid, Kept.NEW)
+            if kept is None and keep_both:
+                beside = f"{sop_instance_uid}.{dataset_sha256(self.path)[:12]}"
+                kept = self._admitted(study_uid, beside, Kept.BESIDE)
+            if kept is None:
+                raise Conflict("the SOP Instance UID is kept already, with other bytes")
+            self._store.sync_inbox()
+        return kept
+
+    def _admitted(self, study_uid: str, name: str, as_what: Kept) -> Kept | None:
+        """Take the name; None when it belongs to other bytes."""
+        taken = self._store.admit(self.path, study_uid, name)
+        if taken is None:
+            return as_what
+        with taken, self.path.open("rb") as ours:
+            return Kept.SAME if _same_dataset(ours, taken) else None
+
+    def discard(self) -> None:
+        """Forget the object; does nothing to one that was kept."""
+        with disk_errors():
+            self._file.close()
+            self.path.unlink(missing_ok=True)
+
+
+def dataset_offset(file: BinaryIO) -> int:
+    """Where the dataset of a Part 10 file begins: after the file meta group (PS3.10 7.1)."""
+    file.seek(0)
+    head = file.read(144)
+    if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00" or len(head) < 144:
+        raise Unreadable("not a Part 10 file with a File Meta Information Group Length")
+    return 144 + int.from_bytes(head[140:144], "little")
+
+
+def dataset_sha256(path: Path) -> str:
+    """SHA-256 of the dataset as received, hexadecimal; the file meta is left out."""
+    with disk_errors(), path.open("rb") as file:
+        file.seek(dataset_offset(file))
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _same_dataset(one: BinaryIO, other: BinaryIO) -> bool:
+    """Are the bytes after the file meta the same?"""
+    starts = dataset_offset(one), dataset_offset(other)
+    sizes = one.seek(0, os.SEEK_END) - starts[0], other.seek(0, os.SEEK_END) - starts[1]
+    if sizes[0] != sizes[1]:
+        return False
+    one.seek(starts[0])
+    other.seek(starts[1])
+    while chunk := one.read(_CHUNK_BYTES):
+        if chunk != other.read(_CHUNK_BYTES):
+            return False
+    return True
+
+
+def _checked(name: str) -> str:
+    """A name made of digits, dots and hexadecimal letters leads nowhere but where it says."""
+    if len(name) > 80 or not _NAME.fullmatch(name):
+        raise BadUID("what should be a UID is not one, and cannot name a file")
+    return name

@@ -1,0 +1,334 @@
+"""Objects on disk: durable, once, whole."""
+
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from dicomnode.errors import BadUID, Conflict, StoreError, StoreFull, Unreadable
+from dicomnode.storage import durable
+from dicomnode.storage.durable import FolderSync, take_name
+from dicomnode.storage.objects import Kept, ObjectStore, dataset_sha256
+from tests.factories import STUDY_UID, encode, make_dataset, make_part10, uid
+
+NAME = uid("instance", 1)
+ONE = make_part10(make_dataset(1))
+OTHER = make_part10(make_dataset(1, PatientID="SYN-0002"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    store = ObjectStore(tmp_path)
+    store.prepare()
+    return store
+
+
+def keep(store: ObjectStore, data: bytes, *, name: str = NAME, keep_both: bool = False) -> Kept:
+    with store.begin() as incoming:
+        incoming.write(data)
+        return incoming.keep(STUDY_UID, name, keep_both=keep_both)
+
+
+def settle_oldest(store: ObjectStore) -> Path:
+    [path] = store.waiting(1)
+    return store.settle(path, STUDY_UID)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+def test_keeps_an_object_byte_for_byte(store: ObjectStore, tmp_path: Path) -> None:
+    assert keep(store, ONE) is Kept.NEW
+    assert (tmp_path / "inbox" / f"{NAME}.dcm").read_bytes() == ONE
+    assert files(tmp_path) == [f"inbox/{NAME}.dcm"]
+
+
+def test_an_object_left_without_keep_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:
+    with store.begin() as incoming:
+        incoming.write(ONE)
+    assert files(tmp_path) == []
+
+
+def test_folders_and_files_are_the_owners_alone(store: ObjectStore, tmp_path: Path) -> None:
+    keep(store, ONE)
+    settle_oldest(store)
+    folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+
+
+def test_the_same_bytes_again_are_not_kept_twice(store: ObjectStore, tmp_path: Path) -> None:
+    keep(store, ONE)
+    assert keep(store, ONE) is Kept.SAME
+    assert files(tmp_path) == [f"inbox/{NAME}.dcm"]
+
+
+def test_another_file_meta_does_not_make_another_object(store: ObjectStore) -> None:
+    keep(store, ONE)
+    assert keep(store, ONE.replace(b"DICOMNODE_0_1", b"SOMEBODY_ELSE")) is Kept.SAME
+
+
+def test_the_same_bytes_are_known_after_they_settled(store: ObjectStore, tmp_path: Path) -> None:
+    keep(store, ONE)
+    settle_oldest(store)
+    assert keep(store, ONE) is Kept.SAME
+    assert files(tmp_path) == [f"studies/{STUDY_UID}/{NAME}.dcm"]
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_other_bytes_are_a_conflict_and_the_first_stay(
+    store: ObjectStore, tmp_path: Path, settled: bool
+) -> None:
+    keep(store, ONE)
+    if settled:
+        settle_oldest(store)
+    with pytest.raises(Conflict):
+        keep(store, OTHER)
+    [only] = files(tmp_path)
+    assert (tmp_path / only).read_bytes() == ONE
+
+
+def test_other_bytes_can_be_kept_beside_the_first(store: ObjectStore, tmp_path: Path) -> None:
+    keep(store, ONE)
+    assert keep(store, OTHER, keep_both=True) is Kept.BESIDE
+    assert keep(store, OTHER, keep_both=True) is Kept.SAME
+    assert keep(store, ONE, keep_both=True) is Kept.SAME
+    digest = hashlib.sha256(encode(make_dataset(1, PatientID="SYN-0002"))).hexdigest()
+    assert files(tmp_path) == [f"inbox/{NAME}.{digest[:12]}.dcm", f"inbox/{NAME}.dcm"]
+
+
+def test_an_object_kept_beside_another_settles_under_its_own_name(store: ObjectStore) -> None:
+    keep(store, ONE)
+    keep(store, OTHER, keep_both=True)
+    for path in store.waiting(2):
+        assert store.settle(path, STUDY_UID).name == path.name
+    assert keep(store, OTHER, keep_both=True) is Kept.SAME
+
+
+def test_many_threads_keep_one_name_once(store: ObjectStore, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(lambda _: keep(store, ONE), range(16)))
+    assert sorted(kept) == [Kept.NEW] + [Kept.SAME] * 15
+    assert files(tmp_path) == [f"inbox/{NAME}.dcm"]
+
+
+def test_settling_while_the_object_comes_again_loses_nothing(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    for number in range(20):
+        name = uid("race", number)
+        keep(store, ONE, name=name)
+        with ThreadPoolExecutor(2) as pool:
+            again = pool.submit(keep, store, ONE, name=name)
+            pool.submit(settle_oldest, store).result()
+        assert again.result() is Kept.SAME
+        assert store.path_of(STUDY_UID, name).read_bytes() == ONE
+        assert store.waiting(1) == []
+
+
+def test_what_waits_is_told_oldest_first(store: ObjectStore, tmp_path: Path) -> None:
+    for number, seconds in ((1, 30), (2, 10), (3, 20)):
+        keep(store, ONE, name=uid(number))
+        os.utime(tmp_path / "inbox" / f"{uid(number)}.dcm", (seconds, seconds))
+    assert [path.stem for path in store.waiting(2)] == [uid(2), uid(3)]
+
+
+def test_settling_twice_is_settling_once(store: ObjectStore) -> None:
+    keep(store, ONE)
+    [path] = store.waiting(1)
+    settled = store.settle(path, STUDY_UID)
+    assert store.settle(path, STUDY_UID) == settled
+    assert store.settle(settled, STUDY_UID) == settled
+    assert settled.read_bytes() == ONE
+
+
+def test_settling_drops_a_second_copy_but_never_other_bytes(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    keep(store, ONE)
+    [path] = store.waiting(1)
+    settled = store.settle(path, STUDY_UID)
+    path.write_bytes(ONE)
+    store.settle(path, STUDY_UID)
+    assert not path.exists()
+    path.write_bytes(OTHER)
+    with pytest.raises(Conflict):
+        store.settle(path, STUDY_UID)
+    assert (path.read_bytes(), settled.read_bytes()) == (OTHER, ONE)
+
+
+def test_settling_what_is_nowhere_is_an_error(store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="No such file"):
+        store.settle(tmp_path / "inbox" / f"{NAME}.dcm", STUDY_UID)
+
+
+def test_starting_drops_half_written_objects_only(store: ObjectStore, tmp_path: Path) -> None:
+    keep(store, ONE)
+    (tmp_path / "partial" / "half").write_bytes(ONE[:100])
+    (tmp_path / "partial" / "removed" / "deep").mkdir(parents=True)
+    ObjectStore(tmp_path).prepare()
+    assert files(tmp_path) == [f"inbox/{NAME}.dcm"]
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "../evil", "1/2", "1..2", "1.2\n", "a.1", "1" * 81])
+def test_a_name_that_is_no_uid_touches_nothing(
+    store: ObjectStore, tmp_path: Path, bad: str
+) -> None:
+    for attempt in (
+        lambda: keep(store, ONE, name=bad),
+        lambda: store.path_of(bad, NAME),
+        lambda: store.keep_result(bad, NAME, ONE),
+        lambda: store.keep_result(STUDY_UID, bad, ONE),
+        lambda: store.remove_study(bad),
+    ):
+        with pytest.raises(BadUID):
+            attempt()
+    assert files(tmp_path) == []
+
+
+def test_a_result_is_written_once(store: ObjectStore, tmp_path: Path) -> None:
+    path = store.keep_result(STUDY_UID, NAME, ONE)
+    assert store.keep_result(STUDY_UID, NAME, OTHER) == path
+    assert path.read_bytes() == ONE
+    assert files(tmp_path) == [f"results/{STUDY_UID}/{NAME}.dcm"]
+
+
+def test_a_removed_study_leaves_others_alone(store: ObjectStore, tmp_path: Path) -> None:
+    keep(store, ONE)
+    settle_oldest(store)
+    store.keep_result(STUDY_UID, NAME, ONE)
+    other = store.keep_result(uid("other study"), NAME, ONE)
+    store.remove_study(STUDY_UID)
+    store.remove_study(STUDY_UID)
+    assert files(tmp_path) == [str(other.relative_to(tmp_path))]
+
+
+def test_refuses_new_objects_when_little_room_is_left(tmp_path: Path) -> None:
+    store = ObjectStore(tmp_path, min_free_bytes=2**62)
+    store.prepare()
+    with pytest.raises(StoreFull):
+        store.begin()
+    assert store.keep_result(STUDY_UID, NAME, ONE).exists()
+
+
+def test_watches_the_room_during_a_large_object(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.begin() as incoming:
+        monkeypatch.setattr(store, "_min_free_bytes", 2**62)
+        incoming.write(bytes(1024))
+        with pytest.raises(StoreFull):
+            incoming.write(bytes(16 * 1024 * 1024))
+
+
+def failing(code: int) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(errno.ENOSPC, StoreFull), (errno.EDQUOT, StoreFull), (errno.EIO, StoreError)],
+)
+@pytest.mark.parametrize("step", ["fsync", "link"])
+def test_a_disk_that_refuses_keeps_nothing_and_recovers(
+    store: ObjectStore, tmp_path: Path, code: int, kind: type[StoreError], step: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, step, failing(code))
+        with pytest.raises(kind) as raised:
+            keep(store, ONE)
+    assert type(raised.value) is kind
+    assert files(tmp_path) == []
+    assert keep(store, ONE) is Kept.NEW
+
+
+def test_an_unsynced_name_is_not_success(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "sync_folder", failing(errno.EIO))
+        with pytest.raises(StoreError):
+            keep(store, ONE)
+        with pytest.raises(StoreError):
+            keep(store, ONE)
+    assert keep(store, ONE) is Kept.SAME
+
+
+def test_bytes_are_synced_before_their_name_and_the_name_before_the_answer(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    fsync, link = os.fsync, os.link
+
+    def watch_fsync(handle: int) -> None:
+        seen.append("sync " + Path(f"/proc/self/fd/{handle}").readlink().parts[-2])
+        fsync(handle)
+
+    def watch_link(source: Path, target: Path) -> None:
+        seen.append("link")
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", watch_fsync)
+    monkeypatch.setattr(os, "link", watch_link)
+    keep(store, ONE)
+    folder = Path(store.path_of("1", "1")).parents[2].name
+    assert seen == ["sync partial", "link", f"sync {folder}"]
+
+
+def test_takes_a_name_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", failing(errno.EPERM))
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    assert take_name(tmp_path / "a", tmp_path / "c")
+    assert not take_name(tmp_path / "b", tmp_path / "c")
+    assert files(tmp_path) == ["b", "c"]
+
+
+def test_callers_who_wait_together_share_one_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    syncs: list[Path] = []
+
+    def slow(folder: Path) -> None:
+        syncs.append(folder)
+        begun.release()
+        go_on.wait(5)
+
+    monkeypatch.setattr(durable, "sync_folder", slow)
+    sync = FolderSync(tmp_path)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(sync.sync)
+        begun.acquire()
+        later = [pool.submit(sync.sync) for _ in range(8)]
+        while sync._next is None:
+            pass
+        assert not first.done()
+        go_on.set()
+        for call in later:
+            call.result(5)
+    assert len(syncs) < 5
+
+
+def test_the_hash_is_of_the_dataset_alone(tmp_path: Path) -> None:
+    path = tmp_path / "one.dcm"
+    path.write_bytes(ONE)
+    assert dataset_sha256(path) == hashlib.sha256(encode(make_dataset(1))).hexdigest()
+
+
+def test_a_file_without_file_meta_has_no_hash(tmp_path: Path) -> None:
+    path = tmp_path / "one.dcm"
+    path.write_bytes(b"not DICOM")
+    with pytest.raises(Unreadable):
+        dataset_sha256(path)
