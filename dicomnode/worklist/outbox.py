@@ -102,18 +102,22 @@ def peers_owed(tx: Connection) -> set[str]:
 def claim(
     tx: Connection, peer: str, holder: str, *, limit: int, lease_s: float, now: datetime
 ) -> list[Delivery]:
-    """Take what may leave for a peer now, in order; at most `limit`."""
+    """Take what may leave for a peer now, in order; at most `limit`.
+
+    `holder` names the node, not the process: what it held when it was killed it takes up again.
+    """
     before, its_job = deliveries.alias(), jobs.alias()
     held_back = sa.exists().where(
         before.c.peer == deliveries.c.peer,
         before.c.id < deliveries.c.id,
         before.c.state == DeliveryState.OWED,
-        (before.c.not_before > now) | (before.c.lease_until >= now),
+        (before.c.not_before > now) | ((before.c.lease_until >= now) & (before.c.lease != holder)),
         its_job.c.id == before.c.job_id,
         its_job.c.study_uid == jobs.c.study_uid,
         its_job.c.pipeline == jobs.c.pipeline,
     )
-    free = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until < now)
+    mine = deliveries.c.lease == holder  # of an earlier life: one courier serves a peer
+    free = deliveries.c.lease_until.is_(None) | (deliveries.c.lease_until < now) | mine
     due = (
         sa.select(deliveries.c.id)
         .join(jobs, jobs.c.id == deliveries.c.job_id)
