@@ -100,12 +100,15 @@ def fail(tx: Connection, job: Job, reason: str, *, now: datetime) -> None:
 
 
 def expire(tx: Connection, *, attempts: int, now: datetime, worker: str | None = None) -> list[Job]:
-    """Take back jobs whose lease ran out, or all that a dead `worker` held.
+    """Take back jobs whose lease ran out, or all that a dead `worker` held (`NODE/...` of a NODE).
 
     A job that was started `attempts` times and never finished is failed: it may be what kills
     the worker.
     """
-    over = jobs.c.lease_until < now if worker is None else jobs.c.lease == worker
+    over = jobs.c.lease_until < now
+    if worker is not None:
+        of_node = jobs.c.lease.startswith(f"{worker}/", autoescape=True)
+        over = (jobs.c.lease == worker) | of_node
     rows = tx.execute(
         sa.select(jobs.c.id)
         .where(jobs.c.state == State.RUNNING, over)
