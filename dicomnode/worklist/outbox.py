@@ -34,6 +34,7 @@ __all__ = [
     "of_job",
     "owe",
     "owe_again",
+    "owed_to",
     "peers_owed",
     "record",
     "reports_before",
@@ -97,6 +98,11 @@ def cancel(tx: Connection, job: Job, *, now: datetime) -> None:
 def peers_owed(tx: Connection) -> set[str]:
     """Names of the peers to whom something is owed."""
     return set(tx.execute(sa.select(deliveries.c.peer).where(_OWED).distinct()).scalars())
+
+
+def owed_to(tx: Connection, peer: str) -> list[Delivery]:
+    """Everything that is owed to a peer, in order."""
+    return _deliveries(tx, (deliveries.c.peer == peer) & _OWED)
 
 
 def claim(
