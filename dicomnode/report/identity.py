@@ -1,0 +1,143 @@
+"""Patient and study copied from the source, our equipment, our times.
+
+Copied means: the same characters, in UTF-8. A source may be as odd as it likes: what cannot stand
+in a result is left empty, and nothing here raises but for images of more than one patient.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+
+from pydicom import DataElement, Dataset, config
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from dicomnode.dicom.uids import IMPLEMENTATION_VERSION_NAME, is_uid
+from dicomnode.errors import ReportError
+from dicomnode.records import Concept, ModelRef, Prediction
+from dicomnode.report import codes
+from dicomnode.report.reading import value
+from dicomnode.report.request import Order
+
+__all__ = [
+    "MANUFACTURER",
+    "add_equipment",
+    "add_series",
+    "copied",
+    "local_time",
+    "one_patient",
+    "put",
+]
+
+MANUFACTURER = "dicomnode"  #: by it the node knows its own results when they come back
+
+# Patient and General Study module: type 2 stay, empty or not; type 3 only with a value.
+_ALWAYS = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
+)  # fmt: skip
+_WHERE_KNOWN = (
+    "IssuerOfPatientID", "OtherPatientNames", "PatientAge", "StudyDescription",
+    "PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified",
+)  # fmt: skip
+
+_ZONE = re.compile(r"([+-])(\d\d)([0-5]\d)")
+
+
+def one_patient(headers: Sequence[Dataset]) -> Dataset:
+    """The header that identity is copied from; ReportError unless all are of one study."""
+    if not headers:
+        raise ReportError("there is no image to report on")
+    for keyword in ("StudyInstanceUID", "PatientID"):
+        if len({value(header, keyword) for header in headers}) > 1:
+            raise ReportError(f"the images differ in {keyword}: no result may join them")
+    if not is_uid(value(headers[0], "StudyInstanceUID")):
+        raise ReportError("the images have no valid StudyInstanceUID")
+    return headers[0]
+
+
+def copied(header: Dataset) -> Dataset:
+    """A new dataset with the patient and the study of the source."""
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    put(ds, "StudyInstanceUID", value(header, "StudyInstanceUID"))
+    for keyword in _ALWAYS:
+        put(ds, keyword, value(header, keyword))
+    for keyword in (*_WHERE_KNOWN, "TimezoneOffsetFromUTC"):
+        if found := value(header, keyword):
+            put(ds, keyword, found)
+    if ds.PatientSex not in ("M", "F", "O"):
+        ds.PatientSex = ""
+    if "PatientIdentityRemoved" in ds and "DeidentificationMethod" not in ds:
+        ds.DeidentificationMethod = "See source images"  # type 1C
+    return ds
+
+
+def put(ds: Dataset, keyword: str, text: str) -> None:
+    """Set an attribute without judging it: an identity that is too long is still the identity."""
+    vr = dictionary_VR(keyword)
+    ds.add(DataElement(tag_for_keyword(keyword) or 0, vr, text, validation_mode=config.IGNORE))
+
+
+def local_time(made_at: datetime, ds: Dataset) -> datetime:
+    """Our time in the zone that the dataset declares, so that it may keep declaring it.
+
+    TimezoneOffsetFromUTC (0008,0201) speaks for every time of an object, copied or our own; a
+    value that is none is taken out.
+    """
+    match = _ZONE.fullmatch(str(ds.get("TimezoneOffsetFromUTC", "")))
+    if match is None or int(match[2]) > 14:
+        ds.pop("TimezoneOffsetFromUTC", None)
+        return made_at
+    minutes = int(match[2]) * 60 + int(match[3])
+    offset = timedelta(minutes=-minutes if match[1] == "-" else minutes)
+    return made_at.astimezone(timezone(offset))
+
+
+def add_series(
+    ds: Dataset, prediction: Prediction, order: Order, uid: str, title: str, digit: str
+) -> None:
+    """General Series module and our times; high numbers keep results below the images."""
+    moment = local_time(order.made_at, ds)
+    ds.SeriesInstanceUID = uid
+    ds.SeriesNumber = f"9{order.revision:03}{digit}"
+    again = f", revision {order.revision}" if order.revision > 1 else ""
+    partial = ", PARTIAL STUDY" if order.partial else ""
+    model = prediction.model
+    put(ds, "SeriesDescription", f"{title}{partial}{again}: {model.name} {model.version}"[:64])
+    ds.SeriesDate = ds.InstanceCreationDate = moment.strftime("%Y%m%d")
+    ds.SeriesTime = ds.InstanceCreationTime = moment.strftime("%H%M%S")
+    ds.InstanceNumber = 1
+
+
+def add_equipment(ds: Dataset, header: Dataset, model: ModelRef, order: Order) -> None:
+    """General Equipment module: this node; and who else had a hand in it."""
+    ds.Manufacturer = MANUFACTURER
+    put(ds, "ManufacturerModelName", model.name[:64])
+    put(ds, "StationName", order.ae_title)
+    ds.SoftwareVersions = [IMPLEMENTATION_VERSION_NAME, model.version[:64]]
+    processing = _contribution(codes.PROCESSING_EQUIPMENT)
+    put(processing, "Manufacturer", (model.manufacturer or MANUFACTURER)[:64])
+    put(processing, "ManufacturerModelName", model.name[:64])
+    put(processing, "SoftwareVersions", model.version[:64])
+    put(processing, "StationName", order.ae_title)
+    put(processing, "ContributionDateTime", _date_time(order.made_at))
+    ds.ContributingEquipmentSequence = [processing]
+    if value(header, "Manufacturer"):  # type 1 of an item
+        acquisition = _contribution(codes.ACQUISITION_EQUIPMENT)
+        for keyword in (
+            "Manufacturer", "InstitutionName", "StationName", "ManufacturerModelName",
+            "DeviceSerialNumber", "SoftwareVersions",
+        ):  # fmt: skip
+            if found := value(header, keyword):
+                put(acquisition, keyword, found)
+        ds.ContributingEquipmentSequence = [acquisition, processing]
+
+
+def _contribution(purpose: Concept) -> Dataset:
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [codes.coded(purpose)]
+    return item
+
+
+def _date_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")

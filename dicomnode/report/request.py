@@ -1,0 +1,53 @@
+"""What a result is made from: the images that were analysed, and what was ordered."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from dicomnode.errors import ReportError
+from dicomnode.records import Finding, FrameRef, InstanceRef, ResultKind
+
+__all__ = ["Order", "Picture", "Source"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """The images that were analysed."""
+
+    headers: Sequence[Dataset]  #: of every image, without pixel data, in order of the study
+    #: a frame as seen: uint8 (rows, columns, 3), window applied, MONOCHROME1 inverted
+    display: Callable[[FrameRef], NDArray[np.uint8]]
+
+    def header(self, image: InstanceRef) -> Dataset:
+        """The header of one image; ReportError where the source does not hold it."""
+        for header in self.headers:
+            if header.get("SOPInstanceUID") == image.sop_instance_uid:
+                return header
+        raise ReportError(f"no header of image {image.sop_instance_uid}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the job asks for; nothing here changes when the job is run again."""
+
+    pipeline: str
+    revision: int
+    made_at: datetime  #: aware; written in the source's zone where it names one, else in its own
+    kinds: tuple[ResultKind, ...]
+    ae_title: str  #: of this node
+    received: int  #: instances of the study that matched the pipeline
+    expected: int | None  #: instances the sending peer has, where it told
+    partial: bool  #: analysed although images were missing
+    predecessors: tuple[InstanceRef, ...] = ()  #: Structured Reports of earlier revisions
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """A Secondary Capture that was made, as the Structured Report points at it."""
+
+    ref: InstanceRef
+    finding: Finding | None  #: what it shows; None where nothing was found

@@ -1,0 +1,186 @@
+"""The content of the Structured Report: TID 1500, as viewers and validators were seen to take it.
+
+What each viewer draws from which item is told beside the item.
+"""
+
+from collections.abc import Sequence
+
+from pydicom import Dataset
+
+from dicomnode.dicom.uids import result_uid
+from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, Presence, Region
+from dicomnode.report import codes, items, wording
+from dicomnode.report.reading import value
+from dicomnode.report.request import Order, Picture, Source
+
+__all__ = ["content"]
+
+
+def content(
+    source: Source, prediction: Prediction, order: Order, pictures: Sequence[Picture], uid: str
+) -> Dataset:
+    """The root container of the report whose SOP Instance UID is `uid`."""
+    model = prediction.model
+    device = result_uid("device", model.name, model.version, model.digest)
+    context = items.HAS_OBS_CONTEXT
+    return items.container(
+        codes.REPORT,
+        [
+            items.code(codes.LANGUAGE, codes.ENGLISH, items.HAS_CONCEPT_MOD),
+            items.code(codes.OBSERVER_TYPE, codes.DEVICE, context),
+            items.uid(codes.DEVICE_UID, device),
+            items.text(codes.DEVICE_NAME, f"{model.name} {model.version}", context),
+            items.text(codes.DEVICE_MANUFACTURER, model.manufacturer or "unknown", context),
+            items.text(codes.DEVICE_MODEL, model.name, context),
+            items.code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, items.HAS_CONCEPT_MOD),
+            _library(source, prediction),
+            _measurements(prediction, pictures, uid),
+            _evaluations(prediction, order),
+        ],
+        template="1500",
+        relation=None,
+    )
+
+
+# --- what was looked at: TID 1600 -----------------------------------------------------------
+
+
+def _library(source: Source, prediction: Prediction) -> Dataset:
+    frames: dict[InstanceRef, list[FrameRef]] = {}
+    for frame in prediction.frames:
+        frames.setdefault(frame.image, []).append(frame)
+    entries = [_entry(source.header(image), seen) for image, seen in frames.items()]
+    return items.container(
+        codes.IMAGE_LIBRARY, [items.container(codes.IMAGE_LIBRARY_GROUP, entries)], template="1600"
+    )
+
+
+def _entry(header: Dataset, seen: Sequence[FrameRef]) -> Dataset:
+    context = items.HAS_ACQ_CONTEXT
+    about = []
+    if modality := codes.modality(value(header, "Modality")):
+        about.append(items.code(codes.MODALITY, modality, context))
+    if day := value(header, "StudyDate"):
+        about.append(items.date(codes.STUDY_DATE, day))
+    if reference := value(header, "FrameOfReferenceUID"):
+        about.append(items.uid(codes.FRAME_OF_REFERENCE, reference, context))
+    about += [
+        items.number(codes.ROWS, seen[0].rows, codes.PIXELS, relation=context),
+        items.number(codes.COLUMNS, seen[0].columns, codes.PIXELS, relation=context),
+    ]
+    numbers = [frame.frame for frame in seen if frame.frame is not None]
+    return items.image(codes.SOURCE, seen[0].image, about, frames=numbers)
+
+
+# --- where and how probable: TID 1410 -------------------------------------------------------
+
+
+def _measurements(prediction: Prediction, pictures: Sequence[Picture], uid: str) -> Dataset:
+    ranked = wording.by_weight(prediction.findings)
+    groups: list[Dataset] = []
+    for frame in dict.fromkeys(finding.frame for finding in ranked):
+        findings = [finding for finding in ranked if finding.frame == frame]
+        without_region = [finding for finding in findings if not _outlined(finding)]
+        shown = [
+            p for p in pictures if p.finding in without_region or (not p.finding and not groups)
+        ]
+        groups.append(_whole_frame(prediction, frame, findings, shown))
+    for finding in ranked:
+        shown = [p for p in pictures if p.finding is finding]
+        groups += _regions(prediction, finding, shown)
+    for number, group in enumerate(groups, 1):
+        tracking = items.uid(codes.TRACKING_UID, result_uid(uid, "group", str(number)))
+        group.ContentSequence.insert(1, tracking)
+    return items.container(codes.IMAGING_MEASUREMENTS, groups)
+
+
+def _outlined(finding: Finding) -> list[Region]:
+    """The regions that a report outlines: of a present finding, and more than a line."""
+    present = finding.presence is Presence.PRESENT
+    return [region for region in finding.regions if present and len(region.outline) > 2]
+
+
+def _whole_frame(
+    prediction: Prediction,
+    frame: FrameRef,
+    findings: Sequence[Finding],
+    pictures: Sequence[Picture],
+) -> Dataset:
+    """The probabilities of the findings whose most suspicious frame this is.
+
+    OHIF shows the first five numbers of a group, so the order of `findings` matters, and breaks
+    on any group without coordinates.
+    """
+    name = "Whole image"
+    if len(prediction.frames) > 1:
+        name = f"Image {prediction.frames.index(frame) + 1} of {len(prediction.frames)}"
+    right, bottom = float(frame.columns), float(frame.rows)
+    corners = [(0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)]
+    numbers = [_probability(finding) for finding in findings]
+    children = [items.outline(corners, frame), *_explanation(pictures), *numbers]
+    return _group(prediction, name, children)
+
+
+def _regions(
+    prediction: Prediction, finding: Finding, pictures: Sequence[Picture]
+) -> list[Dataset]:
+    return [
+        _group(
+            prediction,
+            f"{finding.label}, region {number}",
+            [
+                items.code(codes.FINDING, finding.concept),
+                items.outline(region.outline, finding.frame),
+                *_explanation(pictures),
+                _probability(finding),
+            ],
+        )
+        for number, region in enumerate(_outlined(finding), 1)
+    ]
+
+
+def _group(prediction: Prediction, name: str, children: Sequence[Dataset]) -> Dataset:
+    tracking = items.text(codes.TRACKING_IDENTIFIER, name, items.HAS_OBS_CONTEXT)
+    algorithm = _algorithm(prediction, items.HAS_CONCEPT_MOD)
+    return items.container(
+        codes.MEASUREMENT_GROUP, [tracking, *algorithm, *children], template="1410"
+    )
+
+
+def _explanation(pictures: Sequence[Picture]) -> list[Dataset]:
+    return [items.image(codes.VISUAL_EXPLANATION, picture.ref) for picture in pictures]
+
+
+def _probability(finding: Finding) -> Dataset:
+    """Viewers draw the name of the number and drop its modifier, so both name the finding."""
+    of = items.code(codes.FINDING, finding.concept, items.HAS_CONCEPT_MOD)
+    name = codes.probability_of(finding.concept)
+    return items.number(name, round(100 * finding.probability, 2), codes.PERCENT, [of])
+
+
+def _algorithm(prediction: Prediction, relation: str) -> list[Dataset]:
+    """TID 4019."""
+    model = prediction.model
+    return [
+        items.text(codes.ALGORITHM_NAME, model.name, relation),
+        items.text(codes.ALGORITHM_VERSION, model.version, relation),
+        items.text(codes.ALGORITHM_PARAMETERS, f"SHA-256 of the weights: {model.digest}", relation),
+    ]
+
+
+# --- what is said of each finding: TID 1500 -------------------------------------------------
+
+
+def _evaluations(prediction: Prediction, order: Order) -> Dataset:
+    ranked = wording.by_weight(prediction.findings)
+    thresholds = [f"Threshold of {f.label}: {wording.percent(f.threshold)}" for f in ranked]
+    said = [wording.headline(prediction), *wording.notes(prediction, order)]
+    return items.container(
+        codes.QUALITATIVE_EVALUATIONS,
+        [
+            *_algorithm(prediction, items.CONTAINS),
+            *(items.text(codes.ALGORITHM_PARAMETERS, line) for line in thresholds),
+            *(items.code(f.concept, codes.PRESENCE[f.presence]) for f in ranked),
+            *(items.text(codes.COMMENT, sentence) for sentence in said),
+        ],
+    )
