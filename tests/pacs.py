@@ -1,0 +1,125 @@
+"""The other end: a small PACS in this process, and peers that misbehave on the wire."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pydicom import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import build_context
+from pynetdicom.transport import ThreadedAssociationServer
+
+from dicomnode.records import Peer
+from tests.factories import make_peer
+
+__all__ = ["FakePacs", "free_port", "listening", "pacs"]
+
+VERIFICATION = "1.2.840.10008.1.1"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+
+
+@dataclass
+class FakePacs:
+    """Keeps the bytes it was sent and answers what it is told to answer."""
+
+    peer: Peer
+    statuses: list[int] = field(default_factory=list)  #: of the next C-STOREs; then 0x0000
+    stored: dict[str, bytes] = field(default_factory=dict)  #: dataset by SOP Instance UID
+    order: list[str] = field(default_factory=list)
+    associations: int = 0
+    matches: list[Dataset] = field(default_factory=list)  #: what C-FIND answers
+    find_status: int = 0x0000
+    before_answer: Callable[[evt.Event], None] = lambda event: None
+
+    def on_store(self, event: evt.Event) -> int:
+        assert isinstance(event.request, C_STORE)
+        uid = str(event.request.AffectedSOPInstanceUID)
+        self.before_answer(event)
+        self.order.append(uid)
+        status = self.statuses.pop(0) if self.statuses else 0x0000
+        if status == 0x0000 or status >> 12 == 0xB:
+            self.stored[uid] = event.encoded_dataset(include_meta=False)
+        return status
+
+    def on_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        self.before_answer(event)
+        for match in self.matches:
+            yield 0xFF00, match
+        yield self.find_status, None
+
+    def on_echo(self, event: evt.Event) -> int:
+        self.before_answer(event)
+        return 0x0000
+
+    def on_accepted(self, event: evt.Event) -> None:
+        self.associations += 1
+
+
+@contextmanager
+def pacs(
+    *, sop_classes: list[str] | None = None, transfer_syntaxes: list[str] | None = None
+) -> Iterator[FakePacs]:
+    """A PACS on a free port that requires to be called PACS, by DICOMNODE."""
+    ae = AE("PACS")
+    ae.require_called_aet = True
+    ae.require_calling_aet = ["DICOMNODE"]
+    storage = [str(cx.abstract_syntax) for cx in AllStoragePresentationContexts]
+    for uid in storage if sop_classes is None else sop_classes:
+        ae.supported_contexts += [build_context(uid, transfer_syntaxes)]
+    if sop_classes is None:
+        for uid in (VERIFICATION, STUDY_ROOT_FIND):
+            ae.add_supported_context(uid)
+    fake = FakePacs(peer=make_peer())
+    server = ae.start_server(
+        ("127.0.0.1", 0),
+        block=False,
+        evt_handlers=[
+            (evt.EVT_C_STORE, fake.on_store),
+            (evt.EVT_C_FIND, fake.on_find),
+            (evt.EVT_C_ECHO, fake.on_echo),
+            (evt.EVT_ACCEPTED, fake.on_accepted),
+        ],
+    )
+    assert isinstance(server, ThreadedAssociationServer)
+    fake.peer = make_peer(
+        name="pacs", ae_title="PACS", port=server.server_address[1], timeout_s=2.0
+    )
+    try:
+        yield fake
+    finally:
+        ae.shutdown()
+
+
+@contextmanager
+def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """A port whose one connection is handed to `talk`; closed when the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections: list[socket.socket] = []
+
+        def serve() -> None:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            connections.append(connection)
+            talk(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            for connection in connections:
+                connection.close()
+            thread.join(5)
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
