@@ -3,22 +3,27 @@
 What differs between the two databases is said here, and nowhere else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from dicomnode.errors import DatabaseAway
 
-__all__ = ["Connection", "Database", "UTCDateTime"]
+__all__ = ["Connection", "Database", "UTCDateTime", "Words", "insert_new", "one_at_a_time"]
 
-BUSY_S = 30  #: how long SQLite waits for another writer, in seconds
+_BUSY_S = 30  #: how long SQLite waits for another writer; `?timeout=5` in the URL says otherwise
+
+#: A Postgres server that lost its power or its cable is given up after about a minute.
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
@@ -43,6 +48,19 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Words(sa.types.TypeDecorator[str]):
+    """Text from outside, of any length, without what Postgres cannot keep."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Leave out NUL, and put ? for what is not Unicode."""
+        if value is None:
+            return None
+        return value.replace("\0", "").encode(errors="replace").decode()
+
+
 class Database:
     """One database, opened lazily; safe to share between threads.
 
@@ -62,7 +80,7 @@ class Database:
         Raises:
             DatabaseAway: the database does not answer, or stayed locked.
         """
-        with self._connect("BEGIN IMMEDIATE") as tx:
+        with self._connect(dicomnode_begin="BEGIN IMMEDIATE") as tx:
             yield tx
 
     @contextmanager
@@ -72,22 +90,25 @@ class Database:
         Raises:
             DatabaseAway: the database does not answer.
         """
-        with self._connect("BEGIN DEFERRED") as tx:
+        one_view: dict[str, Any] = {"dicomnode_begin": "BEGIN DEFERRED"}
+        if self._engine.dialect.name == "postgresql":
+            one_view = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._connect(**one_view) as tx:
             yield tx
 
     @contextmanager
-    def _connect(self, begin: str) -> Iterator[Connection]:
+    def _connect(self, **options: Any) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection:
-                connection.execution_options(dicomnode_begin=begin)
+                connection.execution_options(**options)
                 with connection.begin():
                     yield connection
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
             raise DatabaseAway(f"{self.name} does not answer: {_first_line(error)}") from error
         except sa.exc.DBAPIError as error:
-            if not error.connection_invalidated:
+            if not error.connection_invalidated and type(error) is not sa.exc.DatabaseError:
                 raise
-            raise DatabaseAway(f"{self.name} hung up: {_first_line(error)}") from error
+            raise DatabaseAway(f"{self.name} cannot be used: {_first_line(error)}") from error
 
     @property
     def name(self) -> str:
@@ -99,6 +120,25 @@ class Database:
         self._engine.dispose()
 
 
+def one_at_a_time(tx: Connection, what: str) -> None:
+    """Wait until no other transaction is doing `what`; held until this transaction ends.
+
+    SQLite has one writer anyway.
+    """
+    if tx.dialect.name == "postgresql":
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, 0))))
+
+
+def insert_new(tx: Connection, table: sa.Table, row: Mapping[str, object]) -> Any:
+    """Insert a row and return its primary key, or None where a row with a key of it is there.
+
+    Of two transactions that insert the same row at once, the second waits for the first.
+    """
+    insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
+    new = insert(table).values(row).on_conflict_do_nothing().returning(*table.primary_key)
+    return tx.execute(new).scalar_one_or_none()
+
+
 def _first_line(error: Exception) -> str:
     """The driver's own words: its first line names host and cause, never a row."""
     cause = getattr(error, "orig", None) or error
@@ -107,16 +147,18 @@ def _first_line(error: Exception) -> str:
 
 def _engine(url: URL, password_file: Path | None) -> Engine:
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": BUSY_S})
+        url = url.update_query_dict({"timeout": str(_BUSY_S)} | dict(url.query))
+        engine = sa.create_engine(url, hide_parameters=True)
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
         return engine
     engine = sa.create_engine(
         url,
+        hide_parameters=True,  # an error's text must not quote a patient's identity
         pool_pre_ping=True,
         pool_size=10,
         max_overflow=20,
-        connect_args={"connect_timeout": 5, "application_name": "dicomnode"},
+        connect_args={"connect_timeout": 5, "application_name": "dicomnode"} | _KEEPALIVE,
     )
     if password_file is not None:
         file = password_file
@@ -139,12 +181,7 @@ def _engine(url: URL, password_file: Path | None) -> Engine:
 def _sqlite_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
     """WAL lets readers read while one writes; FULL makes a commit survive a power cut."""
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in (
-        f"busy_timeout={BUSY_S * 1000}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.cursor().execute(f"PRAGMA {pragma}")
 
 

@@ -13,7 +13,17 @@ from dicomnode.worklist import history
 from dicomnode.worklist.states import step
 from dicomnode.worklist.tables import instances, jobs, matches, studies
 
-__all__ = ["count", "get", "images", "latest", "listed", "move"]
+__all__ = [
+    "as_job",
+    "count",
+    "get",
+    "images",
+    "latest",
+    "listed",
+    "lock_study",
+    "move",
+    "select_jobs",
+]
 
 _HERE = (
     sa.select(sa.func.count())
@@ -37,44 +47,57 @@ _COLUMNS = (
 )
 
 
-def _select() -> sa.Select[Any]:
-    return sa.select(*_COLUMNS).select_from(jobs.join(studies))
+def select_jobs(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """All that a `Job` needs, and `more` columns of jobs and studies."""
+    return sa.select(*_COLUMNS, *more).select_from(jobs.join(studies))
 
 
-def _job(row: sa.RowMapping) -> Job:
-    return Job(**{**row, "state": State(row["state"])})
+def as_job(row: sa.RowMapping) -> Job:
+    """A row of `select_jobs`."""
+    found = {column.name: row[column.name] for column in _COLUMNS}
+    return Job(**found | {"state": State(row["state"])})
 
 
-def get(tx: Connection, job_id: int) -> Job:
-    """The job with this number.
+def get(tx: Connection, job_id: int, *, lock: bool = False) -> Job:
+    """The job with this number; with `lock`, nobody changes it before the transaction ends.
+
+    Who locks several rows locks a study before its jobs, and a job before its deliveries.
 
     Raises:
         NotFound: there is none.
     """
-    row = tx.execute(_select().where(jobs.c.id == job_id)).mappings().one_or_none()
+    if lock:  # a statement of its own: the next one sees what was committed while it waited
+        tx.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(key_share=True))
+    row = tx.execute(select_jobs().where(jobs.c.id == job_id)).mappings().one_or_none()
     if row is None:
         raise NotFound(f"there is no job {job_id}; `dicomnode worklist list` shows them")
-    return _job(row)
+    return as_job(row)
+
+
+def lock_study(tx: Connection, study_uid: str) -> None:
+    """Let nothing be entered into a study, and no job of it be retried, by anyone else."""
+    mine = sa.select(studies.c.study_uid).where(studies.c.study_uid == study_uid)
+    tx.execute(mine.with_for_update(key_share=True))
 
 
 def latest(tx: Connection, study_uid: str, pipeline: str) -> Job | None:
     """The newest revision of a study's job in a pipeline."""
     mine = (jobs.c.study_uid == study_uid) & (jobs.c.pipeline == pipeline)
-    newest = _select().where(mine).order_by(jobs.c.revision.desc()).limit(1)
+    newest = select_jobs().where(mine).order_by(jobs.c.revision.desc()).limit(1)
     row = tx.execute(newest).mappings().one_or_none()
-    return None if row is None else _job(row)
+    return None if row is None else as_job(row)
 
 
 def listed(
     tx: Connection, *, states: Iterable[State] = (), study_uid: str = "", limit: int = 100
 ) -> list[Job]:
     """Jobs, the newest first; in any state where `states` is empty."""
-    wanted = _select().order_by(jobs.c.id.desc()).limit(limit)
+    wanted = select_jobs().order_by(jobs.c.id.desc()).limit(limit)
     if chosen := [str(state) for state in states]:
         wanted = wanted.where(jobs.c.state.in_(chosen))
     if study_uid:
         wanted = wanted.where(jobs.c.study_uid == study_uid)
-    return [_job(row) for row in tx.execute(wanted).mappings()]
+    return [as_job(row) for row in tx.execute(wanted).mappings()]
 
 
 def count(tx: Connection) -> dict[State, int]:

@@ -21,7 +21,7 @@ from dicomnode.records import (
     State,
     Verdict,
 )
-from dicomnode.storage.database import Connection
+from dicomnode.storage.database import Connection, one_at_a_time
 from dicomnode.worklist import history
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.tables import deliveries, jobs, results
@@ -91,7 +91,8 @@ def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
 
 def cancel(tx: Connection, job: Job, *, now: datetime) -> None:
     """Owe nothing more for this job."""
-    stop = {"state": DeliveryState.CANCELLED, "updated_at": now, "lease": None}
+    free = {"lease": None, "lease_until": None}
+    stop = {"state": DeliveryState.CANCELLED, "updated_at": now} | free
     tx.execute(sa.update(deliveries).where(deliveries.c.job_id == job.id, _OWED).values(stop))
 
 
@@ -112,6 +113,7 @@ def claim(
 
     `holder` names the node, not the process: what it held when it was killed it takes up again.
     """
+    one_at_a_time(tx, f"claiming for {peer}")  # each must see what the other holds
     before, its_job = deliveries.alias(), jobs.alias()
     held_back = sa.exists().where(
         before.c.peer == deliveries.c.peer,
@@ -130,7 +132,7 @@ def claim(
         .where(deliveries.c.peer == peer, _OWED, deliveries.c.not_before <= now, free, ~held_back)
         .order_by(deliveries.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=deliveries)
+        .with_for_update(skip_locked=True, key_share=True, of=deliveries)
     )
     taken = list(tx.execute(due).scalars())
     lease = {"lease": holder, "lease_until": now + timedelta(seconds=lease_s)}
@@ -151,6 +153,7 @@ def record(
 
     LATER is tried again after `retry_s`, unless the result is owed for `give_up_after_s` already.
     """
+    _jobs.get(tx, delivery.job_id, lock=True)  # of two last results, one must see the other
     message, state = outcome.message, _STATES[outcome.verdict]
     owed_since = sa.select(deliveries.c.created_at).where(deliveries.c.id == delivery.id)
     if state is DeliveryState.OWED:
@@ -167,11 +170,13 @@ def record(
         "updated_at": now,
     }
     mine = (deliveries.c.id == delivery.id) & _OWED
-    if tx.execute(sa.update(deliveries).where(mine).values(values)).rowcount != 1:
-        return  # cancelled meanwhile
+    still_owed = tx.execute(sa.update(deliveries).where(mine).values(values)).rowcount == 1
+    if not still_owed:
+        message = f"{message} (no longer owed)"  # cancelled or sent by another meanwhile
     detail = f"{delivery.kind} to {delivery.peer}: {message}"
     history.note(tx, delivery.study_uid, state, now=now, job_id=delivery.job_id, detail=detail)
-    _settle(tx, delivery.job_id, now=now)
+    if still_owed:
+        _settle(tx, delivery.job_id, now=now)
 
 
 _STATES = {
@@ -208,6 +213,8 @@ def give_back(
     now: datetime,
 ) -> None:
     """Nothing was sent: drop the lease, note why, and give up what is owed for too long."""
+    for job_id in sorted({delivery.job_id for delivery in taken}):
+        _jobs.get(tx, job_id, lock=True)
     mine = deliveries.c.id.in_([delivery.id for delivery in taken]) & _OWED
     free = {"lease": None, "lease_until": None, "message": message}
     tx.execute(sa.update(deliveries).where(mine).values(free))

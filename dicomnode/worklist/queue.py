@@ -16,9 +16,20 @@ from dicomnode.storage.database import Connection
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist import outbox
 from dicomnode.worklist.jobs import move
-from dicomnode.worklist.tables import instances, jobs
+from dicomnode.worklist.tables import instances, jobs, studies
 
-__all__ = ["backoff_s", "cancel", "claim", "expire", "fail", "finish", "later", "renew", "retry"]
+__all__ = [
+    "backoff_s",
+    "cancel",
+    "claim",
+    "expire",
+    "fail",
+    "finish",
+    "later",
+    "release",
+    "renew",
+    "retry",
+]
 
 
 def backoff_s(attempt: int, *, first_s: float, longest_s: float) -> float:
@@ -47,7 +58,7 @@ def claim(tx: Connection, worker: str, *, lease_s: float, now: datetime) -> Job 
         .where(jobs.c.state == State.READY, jobs.c.not_before <= now, ~busy)
         .order_by(jobs.c.priority.desc(), jobs.c.ready_at, jobs.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True)  # Postgres; SQLite has one writer anyway
+        .with_for_update(skip_locked=True, key_share=True)  # SQLite has one writer anyway
     )
     job_id = tx.execute(candidate).scalar_one_or_none()
     if job_id is None:
@@ -112,12 +123,12 @@ def expire(tx: Connection, *, attempts: int, now: datetime, worker: str | None =
     rows = tx.execute(
         sa.select(jobs.c.id)
         .where(jobs.c.state == State.RUNNING, over)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     lost = [_jobs.get(tx, job_id) for job_id in rows.scalars().all()]
     for job in lost:
         if job.attempts < attempts:
-            move(tx, job, State.READY, now=now, detail="the worker was lost")
+            move(tx, job, State.READY, now=now, detail=f"worker {job.lease} was lost")
         else:
             fail(
                 tx, job, f"the worker was lost {job.attempts} times while it had this job", now=now
@@ -130,9 +141,12 @@ def retry(tx: Connection, job_id: int, *, now: datetime) -> Job:
 
     Raises:
         NotFound: there is no such job.
-        WrongStep: it has not ended badly, or a later revision of the study exists.
+        WrongStep: it has not ended badly, its images are gone, or there is a later revision.
     """
-    job = _jobs.get(tx, job_id)
+    _jobs.lock_study(tx, _jobs.get(tx, job_id).study_uid)
+    job = _jobs.get(tx, job_id, lock=True)
+    if _is_removed(tx, job):
+        raise WrongStep(f"the images of job {job.id} were removed; send the study again")
     newest = _jobs.latest(tx, job.study_uid, job.pipeline)
     if newest is not None and newest.revision > job.revision:
         raise WrongStep(f"job {job.id} is superseded by job {newest.id}; retry that one")
@@ -157,11 +171,16 @@ def cancel(tx: Connection, job_id: int, *, now: datetime) -> Job:
         NotFound: there is no such job.
         WrongStep: it has already ended.
     """
-    job = _jobs.get(tx, job_id)
+    job = _jobs.get(tx, job_id, lock=True)
     words = "cancelled by hand"
     move(tx, job, State.CANCELLED, now=now, detail=words, values={"reason": words})
     outbox.cancel(tx, job, now=now)
     return _jobs.get(tx, job_id)
+
+
+def _is_removed(tx: Connection, job: Job) -> bool:
+    gone = sa.select(studies.c.removed_at).where(studies.c.study_uid == job.study_uid)
+    return tx.execute(gone).scalar_one() is not None
 
 
 def _last_instance_id(job: Job) -> sa.ScalarSelect[int]:

@@ -5,7 +5,7 @@ from importlib.resources import files
 from alembic import command
 from alembic.config import Config
 
-from dicomnode.storage.database import Database
+from dicomnode.storage.database import Database, one_at_a_time
 
 __all__ = ["upgrade"]
 
@@ -20,5 +20,6 @@ def upgrade(database: Database) -> None:
     config.set_main_option("script_location", str(files("dicomnode.worklist") / "migrations"))
     config.set_main_option("path_separator", "os")
     with database.transaction() as tx:
+        one_at_a_time(tx, "migrating")
         config.attributes["connection"] = tx
         command.upgrade(config, "head")

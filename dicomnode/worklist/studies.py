@@ -7,8 +7,8 @@ from enum import Enum, auto
 
 import sqlalchemy as sa
 
-from dicomnode.records import InstanceRef, Job, State
-from dicomnode.storage.database import Connection
+from dicomnode.records import DeliveryState, InstanceRef, Job, State
+from dicomnode.storage.database import Connection, insert_new
 from dicomnode.worklist import history
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.jobs import move
@@ -60,17 +60,16 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
     A job that still waits, or that no worker has taken, counts the image in; one that was taken
     gets a new revision; one that a person cancelled stays cancelled.
     """
-    _touch_study(tx, arrival)
     uid = arrival.ref.sop_instance_uid
-    known = sa.select(instances.c.sha256).where(instances.c.sop_instance_uid == uid)
-    there = tx.execute(known).scalar_one_or_none()
-    if there == arrival.sha256:
-        return Entry.KNOWN
-    if there is not None:
+    own = arrival.own or _is_result(tx, uid)
+    _touch_study(tx, arrival, own=own)
+    instance_id = _insert(tx, arrival, own=own)
+    if instance_id is None:
+        known = sa.select(instances.c.sha256).where(instances.c.sop_instance_uid == uid)
+        if tx.execute(known).scalar_one() == arrival.sha256:
+            return Entry.KNOWN
         _note(tx, arrival, "conflict", now, f"{uid} arrived again with other bytes")
         return Entry.CONFLICT
-    own = arrival.own or _is_result(tx, uid)
-    instance_id = _insert(tx, arrival, own=own)
     if own:
         return Entry.NEW
     for pipeline, priority in arrival.pipelines.items():
@@ -79,24 +78,27 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
     return Entry.NEW
 
 
-def _touch_study(tx: Connection, arrival: Arrival) -> None:
-    """Make or update the study's row; its lock keeps `close` from looking meanwhile."""
+def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> None:
+    """Make or update the study's row; its lock keeps `close` from looking meanwhile.
+
+    A result of ours that comes back is no sign that the study's sender has more to send.
+    """
     uid = arrival.ref.study_uid
-    seen = {
-        "last_received_at": arrival.received_at,
-        "calling_ae": arrival.calling_ae,
-        "removed_at": None,
+    here: dict[str, object] = {"removed_at": None}
+    seen = {"last_received_at": arrival.received_at, "calling_ae": arrival.calling_ae}
+    update = sa.update(studies).where(studies.c.study_uid == uid)
+    update = update.values(here if own else here | seen)
+    if tx.execute(update).rowcount == 1:
+        return
+    first = {
+        "study_uid": uid,
+        "patient_id": arrival.patient_id,
+        "accession_number": arrival.accession_number,
+        "study_date": arrival.study_date,
+        "first_received_at": arrival.received_at,
     }
-    here = sa.update(studies).where(studies.c.study_uid == uid)
-    if tx.execute(here.values(seen)).rowcount == 0:
-        first = {
-            "study_uid": uid,
-            "patient_id": arrival.patient_id,
-            "accession_number": arrival.accession_number,
-            "study_date": arrival.study_date,
-            "first_received_at": arrival.received_at,
-        }
-        tx.execute(sa.insert(studies).values(first | seen))
+    if insert_new(tx, studies, first | seen) is None:
+        tx.execute(update)  # another node was quicker
 
 
 def _is_result(tx: Connection, uid: str) -> bool:
@@ -105,7 +107,7 @@ def _is_result(tx: Connection, uid: str) -> bool:
     )
 
 
-def _insert(tx: Connection, arrival: Arrival, *, own: bool) -> int:
+def _insert(tx: Connection, arrival: Arrival, *, own: bool) -> int | None:
     row = {
         "sop_instance_uid": arrival.ref.sop_instance_uid,
         "sop_class_uid": arrival.ref.sop_class_uid,
@@ -116,13 +118,16 @@ def _insert(tx: Connection, arrival: Arrival, *, own: bool) -> int:
         "own": own,
         "received_at": arrival.received_at,
     }
-    return int(tx.execute(sa.insert(instances).values(row).returning(instances.c.id)).scalar_one())
+    instance_id: int | None = insert_new(tx, instances, row)
+    return instance_id
 
 
 def _concern(
     tx: Connection, arrival: Arrival, pipeline: str, priority: int, *, now: datetime
 ) -> None:
     job = _jobs.latest(tx, arrival.ref.study_uid, pipeline)
+    if job is not None and job.state is not State.WAITING:
+        job = _jobs.get(tx, job.id, lock=True)  # a worker may be taking it at this moment
     if job is not None and job.state in (State.WAITING, State.CANCELLED):
         return
     if job is not None and job.state in (State.READY, State.INCOMPLETE):
@@ -182,18 +187,17 @@ class Completeness(Enum):
 def waiting(tx: Connection) -> list[Waiting]:
     """Every job that waits for images."""
     rows = tx.execute(
-        sa.select(jobs.c.id, studies.c.calling_ae, studies.c.last_received_at)
-        .join(studies)
+        _jobs.select_jobs(studies.c.calling_ae, studies.c.last_received_at)
         .where(jobs.c.state == State.WAITING)
         .order_by(jobs.c.id)
-    ).all()
+    )
     return [
         Waiting(
-            job=_jobs.get(tx, row.id),
-            calling_ae=row.calling_ae,
-            last_received_at=row.last_received_at,
+            job=_jobs.as_job(row),
+            calling_ae=row["calling_ae"],
+            last_received_at=row["last_received_at"],
         )
-        for row in rows
+        for row in rows.mappings()
     ]
 
 
@@ -226,7 +230,7 @@ def results_at(tx: Connection, study_uid: str, peer: str) -> int:
         .where(
             results.c.study_uid == study_uid,
             deliveries.c.peer == peer,
-            deliveries.c.state == "sent",
+            deliveries.c.state == DeliveryState.SENT,
         )
     )
     return int(tx.execute(sent).scalar_one())
@@ -237,12 +241,8 @@ def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "
 
     False where an image came since `job` was read: then it goes on waiting.
     """
-    tx.execute(  # takes the lock that `enter` takes, so that no image slips in between
-        sa.update(studies)
-        .where(studies.c.study_uid == job.study_uid)
-        .values(study_uid=studies.c.study_uid)
-    )
-    current = _jobs.get(tx, job.id)
+    _jobs.lock_study(tx, job.study_uid)
+    current = _jobs.get(tx, job.id, lock=True)
     if current.state is not State.WAITING or current.received != job.received:
         return False
     newest = sa.select(sa.func.max(instances.c.id)).where(instances.c.study_uid == job.study_uid)
@@ -265,19 +265,21 @@ def _tally(job: Job) -> str:
 
 def to_remove(tx: Connection, *, before: datetime, limit: int = 100) -> list[str]:
     """Studies whose images may go: nothing came and nothing happened since `before`, and no job
-    is open, failed or undelivered.
+    is open, failed or undelivered. None of them changes before the transaction ends.
     """
     alive = sa.exists().where(
         jobs.c.study_uid == studies.c.study_uid,
         jobs.c.state.not_in(sorted(ENDED)) | (jobs.c.updated_at >= before),
     )
-    rows = tx.execute(
+    over = (
         sa.select(studies.c.study_uid)
         .where(studies.c.removed_at.is_(None), studies.c.last_received_at < before, ~alive)
         .order_by(studies.c.last_received_at)
-        .limit(limit)
     )
-    return list(rows.scalars())
+    locked = over.limit(limit).with_for_update(skip_locked=True, key_share=True)
+    found = list(tx.execute(locked).scalars())
+    # A job may have been opened again before the lock was there: look once more.
+    return list(tx.execute(over.where(studies.c.study_uid.in_(found))).scalars())
 
 
 def forget(tx: Connection, study_uid: str, *, now: datetime) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dicomnode.storage.database import UTCDateTime
+from dicomnode.storage.database import UTCDateTime, Words
 
 __all__ = [
     "deliveries",
@@ -39,14 +39,15 @@ studies = sa.Table(
     "studies",
     metadata,
     sa.Column("study_uid", _UID, primary_key=True),
-    sa.Column("patient_id", sa.String(64), nullable=False),
-    sa.Column("accession_number", sa.String(64), nullable=False),
-    sa.Column("study_date", sa.String(16), nullable=False),
+    sa.Column("patient_id", Words, nullable=False),
+    sa.Column("accession_number", Words, nullable=False),
+    sa.Column("study_date", Words, nullable=False),
     sa.Column("calling_ae", sa.String(16), nullable=False),  # who sent the last image
     sa.Column("expected", sa.Integer),  # images the sending peer has of it, where it told
     sa.Column("first_received_at", UTCDateTime, nullable=False),
     sa.Column("last_received_at", UTCDateTime, nullable=False),
     sa.Column("removed_at", UTCDateTime),  # when retention removed its images
+    sa.Index(None, "removed_at", "last_received_at"),
 )
 
 instances = sa.Table(
@@ -55,7 +56,7 @@ instances = sa.Table(
     sa.Column("id", _ID, primary_key=True),  # in order of arrival
     sa.Column("sop_instance_uid", _UID, nullable=False, unique=True),
     sa.Column("sop_class_uid", _UID, nullable=False),
-    sa.Column("series_uid", _UID, nullable=False),
+    sa.Column("series_uid", Words, nullable=False),
     _study(nullable=False, index=True),
     sa.Column("sha256", sa.String(64), nullable=False),  # of the dataset as received
     sa.Column("calling_ae", sa.String(16), nullable=False),
@@ -85,13 +86,13 @@ jobs = sa.Table(
     sa.Column("lease_until", UTCDateTime),
     sa.Column("last_instance_id", _ID),  # the job's images are those up to here; open while waiting
     sa.Column("partial", sa.Boolean, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", Words, nullable=False),
     sa.Column("ready_at", UTCDateTime),
     sa.Column("not_before", UTCDateTime, nullable=False),
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("updated_at", UTCDateTime, nullable=False),
     sa.UniqueConstraint("study_uid", "pipeline", "revision"),
-    sa.Index(None, "state", "not_before"),
+    sa.Index("ix_jobs_in_order", "state", sa.desc("priority"), "ready_at", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -100,7 +101,7 @@ results = sa.Table(
     metadata,
     sa.Column("id", _ID, primary_key=True),
     sa.Column("job_id", _ID, sa.ForeignKey("jobs.id"), nullable=False, index=True),
-    _study(nullable=False),
+    _study(nullable=False, index=True),
     sa.Column("sop_instance_uid", _UID, nullable=False, unique=True),
     sa.Column("sop_class_uid", _UID, nullable=False),
     sa.Column("series_uid", _UID, nullable=False),
@@ -122,11 +123,11 @@ deliveries = sa.Table(
     sa.Column("not_before", UTCDateTime, nullable=False),
     sa.Column("lease", sa.String(128)),
     sa.Column("lease_until", UTCDateTime),
-    sa.Column("message", sa.Text, nullable=False),  # what the peer said last
+    sa.Column("message", Words, nullable=False),  # what the peer said last
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("updated_at", UTCDateTime, nullable=False),
     sa.UniqueConstraint("result_id", "peer"),
-    sa.Index(None, "peer", "state", "not_before"),
+    sa.Index(None, "state", "peer", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -135,8 +136,8 @@ history = sa.Table(
     metadata,
     sa.Column("id", _ID, primary_key=True),
     _study(nullable=False, index=True),
-    sa.Column("job_id", _ID, sa.ForeignKey("jobs.id"), index=True),
+    sa.Column("job_id", _ID, sa.ForeignKey("jobs.id")),
     sa.Column("at", UTCDateTime, nullable=False),
     sa.Column("event", sa.String(32), nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("detail", Words, nullable=False),
 )

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from dicomnode.storage.database import UTCDateTime
+from dicomnode.storage.database import UTCDateTime, Words
 
 revision = "0001"
 down_revision = None
@@ -16,9 +16,9 @@ def upgrade() -> None:
     op.create_table(
         "studies",
         sa.Column("study_uid", sa.String(length=64), nullable=False),
-        sa.Column("patient_id", sa.String(length=64), nullable=False),
-        sa.Column("accession_number", sa.String(length=64), nullable=False),
-        sa.Column("study_date", sa.String(length=16), nullable=False),
+        sa.Column("patient_id", Words(), nullable=False),
+        sa.Column("accession_number", Words(), nullable=False),
+        sa.Column("study_date", Words(), nullable=False),
         sa.Column("calling_ae", sa.String(length=16), nullable=False),
         sa.Column("expected", sa.Integer(), nullable=True),
         sa.Column("first_received_at", UTCDateTime(), nullable=False),
@@ -26,12 +26,18 @@ def upgrade() -> None:
         sa.Column("removed_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("study_uid", name=op.f("pk_studies")),
     )
+    op.create_index(
+        op.f("ix_studies_removed_at_last_received_at"),
+        "studies",
+        ["removed_at", "last_received_at"],
+        unique=False,
+    )
     op.create_table(
         "instances",
         sa.Column("id", _ID, nullable=False),
         sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
         sa.Column("sop_class_uid", sa.String(length=64), nullable=False),
-        sa.Column("series_uid", sa.String(length=64), nullable=False),
+        sa.Column("series_uid", Words(), nullable=False),
         sa.Column("study_uid", sa.String(length=64), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("calling_ae", sa.String(length=16), nullable=False),
@@ -58,7 +64,7 @@ def upgrade() -> None:
         sa.Column("lease_until", UTCDateTime(), nullable=True),
         sa.Column("last_instance_id", _ID, nullable=True),
         sa.Column("partial", sa.Boolean(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", Words(), nullable=False),
         sa.Column("ready_at", UTCDateTime(), nullable=True),
         sa.Column("not_before", UTCDateTime(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
@@ -72,7 +78,9 @@ def upgrade() -> None:
         ),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_jobs_state_not_before"), "jobs", ["state", "not_before"], unique=False)
+    op.create_index(
+        "ix_jobs_in_order", "jobs", ["state", sa.literal_column("priority DESC"), "ready_at", "id"]
+    )
     op.create_table(
         "history",
         sa.Column("id", _ID, nullable=False),
@@ -80,14 +88,13 @@ def upgrade() -> None:
         sa.Column("job_id", _ID, nullable=True),
         sa.Column("at", UTCDateTime(), nullable=False),
         sa.Column("event", sa.String(length=32), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("detail", Words(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_history_job_id")),
         sa.ForeignKeyConstraint(
             ["study_uid"], ["studies.study_uid"], name=op.f("fk_history_study_uid")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_history")),
     )
-    op.create_index(op.f("ix_history_job_id"), "history", ["job_id"], unique=False)
     op.create_index(op.f("ix_history_study_uid"), "history", ["study_uid"], unique=False)
     op.create_table(
         "matches",
@@ -118,6 +125,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_results_job_id"), "results", ["job_id"], unique=False)
+    op.create_index(op.f("ix_results_study_uid"), "results", ["study_uid"], unique=False)
     op.create_table(
         "deliveries",
         sa.Column("id", _ID, nullable=False),
@@ -129,7 +137,7 @@ def upgrade() -> None:
         sa.Column("not_before", UTCDateTime(), nullable=False),
         sa.Column("lease", sa.String(length=128), nullable=True),
         sa.Column("lease_until", UTCDateTime(), nullable=True),
-        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("message", Words(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("updated_at", UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_deliveries_job_id")),
@@ -142,9 +150,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_deliveries_job_id"), "deliveries", ["job_id"], unique=False)
     op.create_index(
-        op.f("ix_deliveries_peer_state_not_before"),
+        op.f("ix_deliveries_state_peer_id"),
         "deliveries",
-        ["peer", "state", "not_before"],
+        ["state", "peer", "id"],
         unique=False,
     )
 
