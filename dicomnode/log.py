@@ -21,9 +21,9 @@ FIELDS = frozenset(
         "address", "aet", "association", "attempt", "attempts", "bytes", "called_ae", "calling_ae",
         "count", "database", "device", "error", "exit_code", "expected", "file", "folder",
         "free_bytes", "job", "model", "peer", "pid", "pipeline", "port", "problem", "received",
-        "result", "retry_in_s", "revision", "seconds", "series_uid", "sop_class_uid",
-        "sop_instance_uid", "state", "status", "study_uid", "transfer_syntax_uid", "version",
-        "worker",
+        "refused", "result", "retry_in_s", "revision", "seconds", "series_uid", "sop_class_uid",
+        "sop_instance_uid", "state", "status", "stored", "study_uid", "transfer_syntax_uid",
+        "version", "worker",
     }
 )  # fmt: skip
 

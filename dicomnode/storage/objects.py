@@ -20,7 +20,7 @@ from uuid import uuid4
 from dicomnode.errors import BadUID, Conflict, StoreFull, Unreadable
 from dicomnode.storage.durable import FolderSync, disk_errors, sync_folder, take_name
 
-__all__ = ["Incoming", "Kept", "ObjectStore", "dataset_offset", "dataset_sha256"]
+__all__ = ["Bytes", "Incoming", "Kept", "ObjectStore", "dataset_offset", "dataset_sha256"]
 
 _CHUNK_BYTES = 1024 * 1024
 _ROOM_CHECKED_EVERY_BYTES = 16 * 1024 * 1024
@@ -178,6 +178,11 @@ class Incoming:
         if self.size - self._room_checked_at >= _ROOM_CHECKED_EVERY_BYTES:
             self._room_checked_at = self.size
             self._store.check_room()
+
+    def written(self) -> BinaryIO:
+        """Open what was written so far, for reading."""
+        with disk_errors():
+            return self.path.open("rb")
 
     def finish(self) -> None:
         """Put every byte on the disk; nothing can be written after."""

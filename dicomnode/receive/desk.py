@@ -1,0 +1,94 @@
+"""The desk at the door: who may open an association, who is inside, and who hears of it."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pynetdicom.association import Association as DicomAssociation
+
+from dicomnode.config.settings import ReceiveSettings
+from dicomnode.receive.intake import Intake
+from dicomnode.records import Association, Peer
+
+__all__ = ["Desk", "Listener", "Rejection"]
+
+
+class Listener(Protocol):
+    """Who wants to know what was received; called from the association's own thread."""
+
+    def kept(
+        self, association: Association, study_uid: str, sop_instance_uid: str, *, is_new: bool
+    ) -> None:
+        """An object is durable in the inbox, or was there before. Success is answered after."""
+
+    def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        """Other bytes came under a UID that is kept; they were refused, or kept beside."""
+
+    def ended(self, association: Association) -> None:
+        """Released, aborted or lost: nothing more comes of it. Called exactly once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21) and the reason in words."""
+
+    result: int
+    source: int
+    reason: int
+    words: str
+
+
+_WRONG_CALLED = Rejection(1, 1, 7, "called AE title is not ours")
+_WRONG_CALLING = Rejection(1, 1, 3, "calling AE title is no peer that may send")
+_TOO_MANY = Rejection(2, 3, 2, "as many associations are open as are allowed")
+_STOPPING = Rejection(2, 3, 1, "this node is stopping")
+
+
+@dataclass(slots=True)
+class Desk:
+    """What the associations of one server share: the rules, the intake, and who is inside."""
+
+    settings: ReceiveSettings
+    peers: Callable[[], Iterable[Peer]]
+    intake: Intake
+    listener: Listener
+    _stopping: bool = False
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    _inside: dict[int, DicomAssociation] = field(default_factory=dict)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def admit(
+        self, who: DicomAssociation, calling_ae: str, called_ae: str, address: str
+    ) -> Association | Rejection:
+        """Decide on an A-ASSOCIATE-RQ; who is let in must `leave` again."""
+        if called_ae != self.settings.ae_title:
+            return _WRONG_CALLED
+        if not any(peer.may_send and peer.ae_title == calling_ae for peer in self.peers()):
+            return _WRONG_CALLING
+        with self._changed:
+            if self._stopping:
+                return _STOPPING
+            if len(self._inside) >= self.settings.max_associations:
+                return _TOO_MANY
+            number = next(self._numbers)
+            self._inside[number] = who
+        return Association(id=number, calling_ae=calling_ae, called_ae=called_ae, address=address)
+
+    def leave(self, association: Association) -> None:
+        """An association has ended."""
+        with self._changed:
+            del self._inside[association.id]
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        with self._changed:
+            self._stopping = True
+
+    def wait_empty(self, timeout_s: float) -> list[DicomAssociation]:
+        """Wait until all have left; return who has not."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside, timeout_s)
+            return list(self._inside.values())

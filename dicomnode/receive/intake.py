@@ -1,0 +1,130 @@
+"""Accept one object: check what it says it is, and keep its bytes as they came.
+
+Knows nothing of the network: `receive/association.py` calls in, `receive/status.py` speaks back.
+"""
+
+from typing import Literal, Self
+
+from dicomnode.dicom.elements import read_identity
+from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_uid
+from dicomnode.errors import BadUID, Mismatch, TooLarge
+from dicomnode.records import StoreRequest
+from dicomnode.storage.objects import Bytes, Incoming, Kept, ObjectStore
+
+__all__ = ["Intake", "Reception", "file_header"]
+
+
+class Intake:
+    """The door to the object store."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        conflict: Literal["refuse", "keep"] = "refuse",
+        max_object_bytes: int = 2**32,
+    ) -> None:
+        self._store = store
+        self._keep_both = conflict == "keep"
+        self._max_object_bytes = max_object_bytes
+
+    def begin(self, request: StoreRequest) -> "Reception":
+        """Check the command and open an object for its dataset."""
+        for name, uid in (
+            ("Affected SOP Class UID", request.sop_class_uid),
+            ("Affected SOP Instance UID", request.sop_instance_uid),
+        ):
+            if not is_uid(uid):
+                raise BadUID(f"the command's {name} is missing or not a UID")
+        if request.sop_class_uid != request.context_sop_class_uid:
+            raise Mismatch("the command's SOP Class is not that of its presentation context")
+        incoming = self._store.begin()
+        try:
+            incoming.write(file_header(request))
+        except BaseException:
+            incoming.discard()
+            raise
+        return Reception(
+            request, incoming, keep_both=self._keep_both, max_bytes=self._max_object_bytes
+        )
+
+
+class Reception:
+    """One object on its way in; leaving its `with` block without `keep` discards it."""
+
+    def __init__(
+        self, request: StoreRequest, incoming: Incoming, *, keep_both: bool, max_bytes: int
+    ) -> None:
+        self.request = request
+        self.study_uid = ""  #: known, and a UID, once `keep` has read the dataset
+        self._incoming = incoming
+        self._keep_both = keep_both
+        self._start = incoming.size
+        self._max_bytes = max_bytes
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.discard()
+
+    def write(self, data: Bytes) -> None:
+        """Take the next bytes of the dataset, of any length."""
+        if self._incoming.size - self._start + len(data) > self._max_bytes:
+            raise TooLarge(f"the object has more than {self._max_bytes} bytes")
+        self._incoming.write(data)
+
+    def keep(self) -> Kept:
+        """Check the whole dataset and keep it durably; only then may Success be answered."""
+        self._check()
+        return self._incoming.keep(
+            self.study_uid, self.request.sop_instance_uid, keep_both=self._keep_both
+        )
+
+    def discard(self) -> None:
+        """Forget the object; does nothing to one that was kept."""
+        self._incoming.discard()
+
+    def _check(self) -> None:
+        with self._incoming.written() as file:
+            found = read_identity(
+                file,
+                self._start,
+                self.request.transfer_syntax_uid,
+                max_inflated_bytes=self._max_bytes,
+            )
+        if found.sop_instance_uid != self.request.sop_instance_uid:
+            raise Mismatch("command and dataset differ in SOP Instance UID")
+        if found.sop_class_uid != self.request.sop_class_uid:
+            raise Mismatch("command and dataset differ in SOP Class UID")
+        for name, uid in (("Study", found.study_uid), ("Series", found.series_uid)):
+            if not is_uid(uid):
+                raise BadUID(f"the dataset's {name} Instance UID is missing or not a UID")
+        self.study_uid = found.study_uid
+
+
+def file_header(request: StoreRequest) -> bytes:
+    """Preamble and File Meta Information for a dataset received with `request` (PS3.10 7.1)."""
+    elements = b"".join(
+        (
+            b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01",
+            _element(0x0002, "UI", request.sop_class_uid),
+            _element(0x0003, "UI", request.sop_instance_uid),
+            _element(0x0010, "UI", request.transfer_syntax_uid),
+            _element(0x0012, "UI", IMPLEMENTATION_CLASS_UID),
+            _element(0x0013, "SH", IMPLEMENTATION_VERSION_NAME),
+            _element(0x0016, "AE", request.association.calling_ae),
+            _element(0x0018, "AE", request.association.called_ae),
+        )
+    )
+    group_length = b"\x02\x00\x00\x00UL\x04\x00" + len(elements).to_bytes(4, "little")
+    return bytes(128) + b"DICM" + group_length + elements
+
+
+def _element(number: int, vr: str, text: str) -> bytes:
+    """One element of group 0002, Explicit VR Little Endian, padded to even length."""
+    value = text.encode("ascii", "replace")
+    if len(value) % 2:
+        value += b"\x00" if vr == "UI" else b" "
+    tag = b"\x02\x00" + number.to_bytes(2, "little")
+    return tag + vr.encode() + len(value).to_bytes(2, "little") + value
