@@ -1,0 +1,215 @@
+"""The model card: what a model is, sees and says, as `model.toml` beside its weights.
+
+Imports neither torch nor MONAI, so that models can be listed and checked in no time.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from dicomnode.errors import ModelError
+from dicomnode.records import Concept, ModelRef
+
+__all__ = [
+    "SHIPPED",
+    "Architecture",
+    "Card",
+    "Code",
+    "Estimate",
+    "Evaluation",
+    "Explanation",
+    "Input",
+    "Label",
+    "Measures",
+    "Weights",
+    "find_models",
+    "read_card",
+    "write_card",
+]
+
+_FILE = "model.toml"
+#: Where the models are that come with dicomnode.
+SHIPPED = Path(__file__).with_name("models")
+
+Text = Annotated[str, Field(min_length=1)]
+ShortText = Annotated[str, Field(min_length=1, max_length=64)]  # fits VR LO, PS3.5 6.2
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Table(BaseModel):
+    """One table of a card: frozen, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Architecture(Table):
+    """Which of MONAI's networks, and how it is built."""
+
+    kind: Literal["densenet", "efficientnet", "resnet", "seresnet50"]
+    params: Mapping[str, Any] = Field(default_factory=dict)  #: of its constructor, sizes left out
+
+
+class Weights(Table):
+    """The file with the parameters, and what it must be."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*\.safetensors$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Input(Table):
+    """What the network is shown of a study."""
+
+    size_px: Annotated[int, Field(ge=16, le=2048)]  #: edge of the square
+    channels: Literal[1, 3]  #: 3: grey, three times
+    resize: Literal["pad", "stretch"]  #: keep the shape, black around it; or fill the square
+    mean: tuple[float, ...]  #: one a channel, subtracted from display values of 0..1
+    std: tuple[Annotated[float, Field(gt=0)], ...]  #: one a channel, divided by
+    images: Literal["all", "first", "middle"] = "all"  #: which frames of the study
+    max_images: PositiveInt = 512  #: more frames than this are thinned out evenly
+
+    @model_validator(mode="after")
+    def _one_a_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(f"mean and std need {self.channels} number(s) each, one a channel")
+        return self
+
+
+class Code(Table):
+    """The coded concept of a label (PS3.3 Table 8.8-1)."""
+
+    value: Text
+    scheme: Annotated[str, Field(min_length=1, max_length=16)]
+    meaning: ShortText
+
+
+class Label(Table):
+    """One output of the network, in order."""
+
+    name: ShortText
+    code: Code
+    threshold: Fraction  #: from here the finding is present
+    margin: Fraction = 0.0  #: closer to the threshold than this, it is undetermined
+
+    @property
+    def concept(self) -> Concept:
+        """The code as results carry it."""
+        return Concept(value=self.code.value, scheme=self.code.scheme, meaning=self.code.meaning)
+
+
+class Explanation(Table):
+    """How a present finding is shown."""
+
+    method: Literal["grad-cam"]
+    layer: Text  #: name of the module whose activations are weighed
+    region_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5  #: of the map's maximum
+
+
+class Estimate(Table):
+    """A measured value with its 95 % confidence interval."""
+
+    value: Fraction
+    low: Fraction
+    high: Fraction
+
+
+class Measures(Table):
+    """How well one label is told, at its threshold."""
+
+    label: Text
+    positives: int
+    negatives: int
+    auroc: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+
+
+class Evaluation(Table):
+    """What the model was measured on, and the outcome."""
+
+    dataset: Text  #: in words
+    images: PositiveInt
+    seed: int
+    measures: tuple[Measures, ...]
+
+
+class Card(Table):
+    """All that is known of one model."""
+
+    name: ShortText
+    version: ShortText
+    manufacturer: ShortText
+    intended_use: Text
+    disclaimer: Text  #: said in every result
+    architecture: Architecture
+    weights: Weights
+    input: Input
+    explanation: Explanation
+    labels: Annotated[tuple[Label, ...], Field(min_length=1)]
+    evaluation: Evaluation | None = None
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        names = [label.name for label in self.labels]
+        if len(set(names)) < len(names):
+            raise ValueError("two labels have the same name")
+        return self
+
+    @property
+    def model(self) -> ModelRef:
+        """The model as results name it."""
+        return ModelRef(
+            name=self.name,
+            version=self.version,
+            digest=self.weights.sha256,
+            manufacturer=self.manufacturer,
+            intended_use=self.intended_use,
+            disclaimer=self.disclaimer,
+            explanation={"grad-cam": "Grad-CAM"}[self.explanation.method],
+        )
+
+
+def read_card(folder: Path) -> Card:
+    """The card in a model folder; ModelError names folder, key and what would be right."""
+    path = folder / _FILE
+    try:
+        return Card.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: there is no {_FILE}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}") from error
+    except ValidationError as error:
+        raise ModelError(f"{path}: {_mistakes(error)}") from error
+
+
+def _mistakes(error: ValidationError) -> str:
+    lines = (
+        (".".join(str(part) for part in mistake["loc"]) or "the card", mistake["msg"])
+        for mistake in error.errors(include_url=False)
+    )
+    return "; ".join(f"{key}: {message}" for key, message in lines)
+
+
+def write_card(card: Card, folder: Path) -> Path:
+    """Write the card as `model.toml`; returns its path."""
+    path = folder / _FILE
+    path.write_text(tomlkit.dumps(card.model_dump(exclude_none=True)), "utf-8")
+    return path
+
+
+def find_models(folders: Iterable[Path] = ()) -> dict[str, Path]:
+    """Every model folder by its name: the shipped ones, then those inside `folders`."""
+    found: dict[str, Path] = {}
+    for parent in (SHIPPED, *folders):
+        if not parent.is_dir():
+            raise ModelError(f"{parent}: is no folder; it should hold one folder a model")
+        for folder in sorted(parent.iterdir()):
+            if not (folder / _FILE).is_file():
+                continue
+            if folder.name in found:
+                raise ModelError(f"{folder}: {found[folder.name]} has the same name; rename one")
+            found[folder.name] = folder
+    return found

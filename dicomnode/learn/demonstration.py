@@ -1,0 +1,230 @@
+"""`python -m dicomnode.learn.demonstration`: train the demonstration model on drawn radiographs.
+
+Read `train` from top to bottom. The same recipe gives the same weights, bit for bit, on the same
+kind of CPU and version of torch: the number of threads is part of the recipe, because it decides
+the order in which sums are made.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+import tomlkit
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim.lr_scheduler import OneCycleLR
+
+from dicomnode.classify.card import (
+    SHIPPED,
+    Architecture,
+    Card,
+    Code,
+    Evaluation,
+    Explanation,
+    Input,
+    Label,
+    Weights,
+    write_card,
+)
+from dicomnode.classify.network import build_network
+from dicomnode.classify.preprocess import prepare
+from dicomnode.classify.torch_classifier import DIGITS
+from dicomnode.classify.weights import save_weights
+from dicomnode.dicom.pixels import Frame
+from dicomnode.learn.drawing import FINDINGS, draw
+from dicomnode.learn.evaluate import best_threshold, measure
+from dicomnode.records import FrameRef, InstanceRef
+
+__all__ = ["Recipe", "train"]
+
+_CODES = {
+    "cardiomegaly": ("287272002", "Cardiomegaly"),
+    "pleural effusion": ("60046008", "Pleural effusion"),
+    "nodule": ("27925004", "Nodule"),
+    "pneumothorax": ("36118008", "Pneumothorax"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides a training run; saved whole beside the weights."""
+
+    seed: int = 7  #: first weights, order of images, changes of contrast
+    first_patient: int = 1_000_000  #: seed of the first drawing; each image has its own
+    training: int = 2400  #: images
+    validation: int = 600  #: thresholds are chosen on them
+    held_out: int = 1000  #: measures in the card come from them
+    prevalence: float = 0.35  #: of each finding, independently
+    least_rows: int = 192  #: height of the drawings, pixels
+    most_rows: int = 352
+    size_px: int = 160  #: of the network's input
+    init_features: int = 16
+    growth_rate: int = 12
+    block_config: tuple[int, ...] = (4, 12)
+    layer: str = "features.denseblock2"  #: whose activations Grad-CAM weighs
+    epochs: int = 10
+    batch: int = 16
+    learning_rate: float = 3e-3  #: highest; AdamW, one cycle
+    weight_decay: float = 1e-2
+    contrast: float = 0.15  #: spread of random gain and offset
+    threads: int = 2  #: torch's; part of the result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Prepared images and what is in them."""
+
+    tensors: torch.Tensor  #: (images, 1, size_px, size_px)
+    truth: torch.Tensor  #: (images, labels), 0 or 1
+
+
+def train(recipe: Recipe, folder: Path, console: Console) -> Card:
+    """Draw, train, choose thresholds, measure, and write the model folder."""
+    torch.set_num_threads(recipe.threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(recipe.seed)
+    card = _describe(recipe)
+    network = build_network(card)
+
+    patients = count(recipe.first_patient)
+    training, validation, held_out = (
+        _images(recipe, card, patients, size, console)
+        for size in (recipe.training, recipe.validation, recipe.held_out)
+    )
+
+    steps = recipe.training // recipe.batch
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
+    schedule = OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps)
+    for epoch in range(1, recipe.epochs + 1):
+        network.train()
+        order = torch.randperm(recipe.training)[: steps * recipe.batch].reshape(steps, -1)
+        losses = []
+        for batch in track(order, f"epoch {epoch} of {recipe.epochs}", console=console):
+            images = _vary(training.tensors[batch], recipe)
+            loss = binary_cross_entropy_with_logits(network(images), training.truth[batch])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        console.print(f"epoch {epoch} of {recipe.epochs}: loss {np.mean(losses):.4f}")
+
+    thresholds = _thresholds(_scores(network, validation), validation)
+    card = _with_measures(card, recipe, thresholds, _scores(network, held_out), held_out)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = save_weights(network.state_dict(), folder / "weights.safetensors")
+    card = card.model_copy(update={"weights": weights})
+    write_card(card, folder)
+    (folder / "recipe.toml").write_text(tomlkit.dumps(asdict(recipe)), "utf-8")
+    return card
+
+
+def _describe(recipe: Recipe) -> Card:
+    """The card before training: weights, thresholds and measures are still to come."""
+    params = {
+        "init_features": recipe.init_features,
+        "growth_rate": recipe.growth_rate,
+        "block_config": list(recipe.block_config),
+    }
+    labels = tuple(
+        Label(name=name, code=Code(value=value, scheme="SCT", meaning=meaning), threshold=0.5)
+        for name, (value, meaning) in _CODES.items()
+    )
+    return Card(
+        name="demonstration",
+        version="1.0.0",
+        manufacturer="dicomnode",
+        intended_use="To try dicomnode and to test it. It was trained on drawings, not on people.",
+        disclaimer="Demonstration, not for clinical use",
+        architecture=Architecture(kind="densenet", params=params),
+        weights=Weights(file="weights.safetensors", sha256="0" * 64),
+        input=Input(size_px=recipe.size_px, channels=1, resize="pad", mean=(0.5,), std=(0.25,)),
+        explanation=Explanation(method="grad-cam", layer=recipe.layer, region_fraction=0.5),
+        labels=labels,
+    )
+
+
+def _images(
+    recipe: Recipe, card: Card, patients: Iterator[int], size: int, console: Console
+) -> Images:
+    """The next `size` patients, drawn and prepared as the node will prepare theirs."""
+    tensors, truth = [], []
+    for patient in track(list(islice(patients, size)), f"drawing {size}", console=console):
+        rng = np.random.default_rng(patient)
+        findings = [name for name in FINDINGS if rng.random() < recipe.prevalence]
+        rows = int(rng.integers(recipe.least_rows, recipe.most_rows + 1))
+        pixels = draw(patient, findings, rows=rows).pixels.astype(np.float32) / np.float32(4095)
+        frame = Frame(ref=_nameless(pixels), pixels=pixels, rgb=None, aspect=1.0)
+        tensors.append(prepare(frame, card.input).tensor)
+        truth.append([float(label.name in findings) for label in card.labels])
+    return Images(torch.stack(tensors), torch.tensor(truth))
+
+
+def _nameless(pixels: NDArray[np.float32]) -> FrameRef:
+    image = InstanceRef(sop_class_uid="", sop_instance_uid="", series_uid="", study_uid="")
+    return FrameRef(image=image, frame=None, rows=pixels.shape[0], columns=pixels.shape[1])
+
+
+def _vary(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Another exposure of the same patients: random gain and offset, one each an image."""
+    gain = 1 + recipe.contrast * torch.randn(len(images), 1, 1, 1)
+    return images * gain + recipe.contrast * torch.randn(len(images), 1, 1, 1)
+
+
+def _scores(network: torch.nn.Module, images: Images) -> NDArray[np.float64]:
+    """Probabilities, one row an image, rounded as the node rounds them."""
+    network.eval()
+    with torch.inference_mode():
+        logits = torch.cat([network(tensor[None]) for tensor in images.tensors])
+    return torch.sigmoid(logits).double().numpy().round(DIGITS)
+
+
+def _thresholds(scores: NDArray[np.float64], images: Images) -> list[float]:
+    truth = images.truth.numpy().astype(bool)
+    return [best_threshold(scores[:, i], truth[:, i]) for i in range(truth.shape[1])]
+
+
+def _with_measures(
+    card: Card,
+    recipe: Recipe,
+    thresholds: list[float],
+    scores: NDArray[np.float64],
+    images: Images,
+) -> Card:
+    truth = images.truth.numpy().astype(bool)
+    labels = tuple(
+        label.model_copy(update={"threshold": threshold})
+        for label, threshold in zip(card.labels, thresholds, strict=True)
+    )
+    evaluation = Evaluation(
+        dataset="synthetic radiographs, drawn with other seeds than those for training",
+        images=recipe.held_out,
+        seed=recipe.seed,
+        measures=tuple(
+            measure(label.name, scores[:, i], truth[:, i], label.threshold)
+            for i, label in enumerate(labels)
+        ),
+    )
+    return card.model_copy(update={"labels": labels, "evaluation": evaluation})
+
+
+def main() -> None:
+    """Build the shipped model again, in place."""
+    console = Console()
+    card = train(Recipe(), SHIPPED / "demonstration", console)
+    if card.evaluation is None:
+        return
+    for m in card.evaluation.measures:
+        console.print(
+            f"{m.label}: AUROC {m.auroc.value:.3f} ({m.auroc.low:.3f} to {m.auroc.high:.3f}), "
+            f"sensitivity {m.sensitivity.value:.3f}, specificity {m.specificity.value:.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
