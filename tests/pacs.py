@@ -5,9 +5,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from socketserver import BaseServer
 
 from pydicom import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    SecondaryCaptureImageStorage,
+)
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import ThreadedAssociationServer
@@ -19,6 +26,12 @@ __all__ = ["FakePacs", "free_port", "listening", "pacs"]
 
 VERIFICATION = "1.2.840.10008.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+_STORAGE = [
+    CTImageStorage,
+    ComprehensiveSRStorage,
+    DigitalXRayImageStorageForPresentation,
+    SecondaryCaptureImageStorage,
+]
 
 
 @dataclass
@@ -66,16 +79,15 @@ def pacs(
     ae = AE("PACS")
     ae.require_called_aet = True
     ae.require_calling_aet = ["DICOMNODE"]
-    storage = [str(cx.abstract_syntax) for cx in AllStoragePresentationContexts]
-    for uid in storage if sop_classes is None else sop_classes:
-        ae.supported_contexts += [build_context(uid, transfer_syntaxes)]
-    if sop_classes is None:
-        for uid in (VERIFICATION, STUDY_ROOT_FIND):
-            ae.add_supported_context(uid)
+    everything = [*_STORAGE, VERIFICATION, STUDY_ROOT_FIND]
+    ae.supported_contexts = [
+        build_context(uid, transfer_syntaxes or ALL_TRANSFER_SYNTAXES)
+        for uid in sop_classes or everything
+    ]
     fake = FakePacs(peer=make_peer())
-    server = ae.start_server(
+    server = ae.make_server(
         ("127.0.0.1", 0),
-        block=False,
+        server_class=ThreadedAssociationServer,
         evt_handlers=[
             (evt.EVT_C_STORE, fake.on_store),
             (evt.EVT_C_FIND, fake.on_find),
@@ -83,14 +95,16 @@ def pacs(
             (evt.EVT_ACCEPTED, fake.on_accepted),
         ],
     )
-    assert isinstance(server, ThreadedAssociationServer)
-    fake.peer = make_peer(
-        name="pacs", ae_title="PACS", port=server.server_address[1], timeout_s=2.0
-    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    port = server.server_address[1]
+    fake.peer = make_peer(name="pacs", ae_title="PACS", port=port, timeout_s=2.0)
     try:
         yield fake
     finally:
-        ae.shutdown()
+        BaseServer.shutdown(server)  # pynetdicom's own expects to have started the thread
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

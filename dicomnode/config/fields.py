@@ -3,7 +3,7 @@
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -18,6 +18,7 @@ __all__ = [
     "DatabaseURL",
     "Keyword",
     "Name",
+    "NotEmpty",
     "Port",
     "SOPClass",
     "Section",
@@ -106,10 +107,17 @@ def _keyword(text: str) -> str:
     return text
 
 
+def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not items:
+        raise ValueError("must not be empty")
+    return items
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 DatabaseURL = Annotated[str, AfterValidator(_database_url)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 SOPClass = Annotated[str, AfterValidator(_sop_class)]
+NotEmpty = AfterValidator(_not_empty)
 Port = Annotated[int, Field(gt=0, lt=65536)]
 Name = Annotated[str, AfterValidator(_name)]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
 from dicomnode.config.pipelines import PipelineSettings
@@ -37,7 +38,7 @@ def matches(pipeline: PipelineSettings, header: Dataset, calling_ae: str) -> boo
 def _values(header: Dataset, keyword: str) -> Sequence[str]:
     try:
         value = header.get(keyword)
-    except (ValueError, TypeError, LookupError, NotImplementedError):
+    except (BytesLengthException, ValueError, TypeError, LookupError, NotImplementedError):
         return ()  # the bytes are no value of their VR
     parts = value if isinstance(value, MultiValue) else (value,)
     return [str(part).strip() for part in parts if part is not None and str(part).strip()]

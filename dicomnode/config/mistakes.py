@@ -25,7 +25,7 @@ _WORDS = {
     "mapping_type": "must be a table of its own",
     "model_type": "must be a table of its own",
     "string_type": "must be text in double quotes",
-    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
     "tuple_type": "must be a list in square brackets",
 }
 

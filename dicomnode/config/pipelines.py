@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
 
-from dicomnode.config.fields import AETitle, Keyword, Name, Section, SOPClass, did_you_mean
+from dicomnode.config.fields import (
+    AETitle,
+    Keyword,
+    Name,
+    NotEmpty,
+    Section,
+    SOPClass,
+    did_you_mean,
+)
 from dicomnode.records import ResultKind
 
 __all__ = ["CompleteSettings", "MatchSettings", "PipelineSettings"]
@@ -91,11 +99,11 @@ class PipelineSettings(Section):
         min_length=1,
         description="Name of the model, as `dicomnode models list` shows it.",
     )
-    results: Annotated[tuple[ResultKind, ...], Field(min_length=1)] = Field(
+    results: Annotated[tuple[ResultKind, ...], NotEmpty] = Field(
         (ResultKind.SR, ResultKind.SC),
         description="What is made: sr (Structured Report), sc (Secondary Capture).",
     )
-    destinations: Annotated[tuple[Destination, ...], Field(min_length=1)] = Field(
+    destinations: Annotated[tuple[Destination, ...], NotEmpty] = Field(
         description="Names of the peers that get the results."
     )
     priority: int = Field(0, description="Pipelines with a higher number go first.")

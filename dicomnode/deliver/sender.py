@@ -138,7 +138,7 @@ def _store(association: Association, found: _Object, peer: Peer, *, message_id: 
         raise StoreError(f"the file cannot be read: {error.strerror}") from error
     if "Status" not in answer:
         late = time.monotonic() - started >= patience_s
-        what = f"did not answer within {patience_s:.0f} s" if late else "hung up before it answered"
+        what = f"did not answer within {patience_s:.3g} s" if late else "hung up before it answered"
         raise PeerAway(f"{peer.ae_title} {what}")
     verdict, words = meaning(answer.Status)
     return Outcome(
