@@ -43,7 +43,7 @@ def make_capture(
     ds.SOPInstanceUID = uid
     # The source's modality: with OT, OHIF lays a cine bar over the picture.
     ds.Modality = value(header, "Modality") or "OT"
-    identity.add_series(ds, prediction, order, series_uid, "AI heat maps", "0")
+    identity.add_series(ds, prediction, order, series_uid, "AI result", "0")
     identity.add_equipment(ds, header, prediction.model, order)
     ds.InstanceNumber = number
     ds.ConversionType = "WSD"
@@ -63,6 +63,8 @@ def _add_image(
     for keyword in ("BodyPartExamined", "BurnedInAnnotation", "RecognizableVisualFeatures"):
         if found := value(header, keyword):
             identity.put(ds, keyword, found)
+    if "BodyPartExamined" not in ds or value(header, "Laterality") in ("L", "R"):
+        identity.put(ds, "Laterality", value(header, "Laterality"))  # type 2C: of a paired part
     if value(header, "LossyImageCompression") == "01":
         ds.LossyImageCompression = "01"
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):

@@ -46,7 +46,7 @@ def _blended(frame: Pixels, heat: NDArray[np.float32]) -> Pixels:
     strength = np.clip((heat - _FAINT) / (1 - _FAINT), 0, 1)
     blended = frame.copy()
     rows, columns = np.nonzero(strength)
-    share = _STRONGEST * np.sqrt(strength[rows, columns])[:, np.newaxis]
+    share = _STRONGEST * strength[rows, columns, np.newaxis] ** 0.75
     mixed = (1 - share) * frame[rows, columns] + share * colours(heat[rows, columns])
     blended[rows, columns] = np.rint(mixed).astype(np.uint8)
     return blended

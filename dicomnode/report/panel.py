@@ -30,7 +30,8 @@ _BAR = {
     Presence.ABSENT: (112, 124, 138),
 }
 
-_SMALLEST_PX = 13  # of text, below which it is hard to read
+_SMALLEST_PX = 14  # of text, below which it is hard to read
+_SMALL = 0.9  # of the size of the text, for what stands back
 _WIDTH = 25  # of the panel, in heights of its text
 
 
@@ -151,7 +152,7 @@ def _lines(
 
 
 def _fill(page: _Page, prediction: Prediction, order: Order, subject: Finding | None) -> None:
-    page.write("AI RESULT", _QUIET, 0.85)
+    page.write("AI RESULT", _QUIET, _SMALL)
     page.space(0.2)
     page.warn(wording.CAUTION)
     if order.partial:
@@ -177,17 +178,16 @@ def _introduce(page: _Page, prediction: Prediction, subject: Finding) -> None:
     if subject.heat is not None:
         page.space(0.4)
         page.scale()
-        page.write("low", _QUIET, 0.85, end="high")
-        method = prediction.model.explanation
+        page.write("low", _QUIET, _SMALL, end="high")
         page.write(
-            f"Heat map ({method}): what weighed for this finding. It is not the finding's outline.",
-            _QUIET,
-            0.85,
+            f"Heat map ({prediction.model.explanation}): where the model looked.", _QUIET, _SMALL
         )
+    if subject.regions:
+        page.write("White line: the strongest part, not the outline of a finding.", _QUIET, _SMALL)
 
 
 def _table(page: _Page, findings: Sequence[Finding]) -> None:
-    page.write("Probability", _QUIET, 0.85, end="white mark: threshold")
+    page.write("Probability", _QUIET, _SMALL, end="white mark: threshold")
     page.space(0.2)
     for finding in findings:
         colour = _QUIET if finding.presence is Presence.ABSENT else _TEXT
@@ -207,5 +207,5 @@ def _small_print(page: _Page, prediction: Prediction, order: Order) -> None:
     ]
     for text in said:
         if text:
-            page.write(text, _QUIET, 0.85)
+            page.write(text, _QUIET, _SMALL)
     page.space(0.5)

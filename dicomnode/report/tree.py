@@ -108,16 +108,18 @@ def _whole_frame(
 ) -> Dataset:
     """The probabilities of the findings whose most suspicious frame this is.
 
-    OHIF shows the first five numbers of a group, so the order of `findings` matters, and breaks
-    on any group without coordinates.
+    OHIF shows no image at all where a group has no coordinates, writes a group's first five
+    numbers right of them, and clips that text at the edge of its window: so a small mark in the
+    corner carries what is said of the whole frame, most important first.
     """
     name = "Whole image"
     if len(prediction.frames) > 1:
         name = f"Image {prediction.frames.index(frame) + 1} of {len(prediction.frames)}"
-    right, bottom = float(frame.columns), float(frame.rows)
-    corners = [(0.0, 0.0), (right, 0.0), (right, bottom), (0.0, bottom)]
+    side = min(frame.rows, frame.columns)
+    near, far = 0.01 * side, 0.03 * side
+    mark = [(near, near), (far, near), (far, far), (near, far)]
     numbers = [_probability(finding) for finding in findings]
-    children = [items.outline(corners, frame), *_explanation(pictures), *numbers]
+    children = [items.outline(mark, frame), *_explanation(pictures), *numbers]
     return _group(prediction, name, children)
 
 
@@ -174,13 +176,13 @@ def _algorithm(prediction: Prediction, relation: str) -> list[Dataset]:
 def _evaluations(prediction: Prediction, order: Order) -> Dataset:
     ranked = wording.by_weight(prediction.findings)
     thresholds = [f"Threshold of {f.label}: {wording.percent(f.threshold)}" for f in ranked]
-    said = [wording.headline(prediction), *wording.notes(prediction, order)]
     return items.container(
         codes.QUALITATIVE_EVALUATIONS,
         [
+            items.text(codes.COMMENT, wording.headline(prediction)),
+            *(items.code(f.concept, codes.PRESENCE[f.presence]) for f in ranked),
+            *(items.text(codes.COMMENT, note) for note in wording.notes(prediction, order)),
             *_algorithm(prediction, items.CONTAINS),
             *(items.text(codes.ALGORITHM_PARAMETERS, line) for line in thresholds),
-            *(items.code(f.concept, codes.PRESENCE[f.presence]) for f in ranked),
-            *(items.text(codes.COMMENT, sentence) for sentence in said),
         ],
     )
