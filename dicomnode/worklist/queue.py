@@ -16,6 +16,7 @@ from dicomnode.storage.database import Connection
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist import outbox
 from dicomnode.worklist.jobs import move
+from dicomnode.worklist.states import OPEN
 from dicomnode.worklist.tables import instances, jobs, studies
 
 __all__ = [
@@ -145,6 +146,8 @@ def retry(tx: Connection, job_id: int, *, now: datetime) -> Job:
     """
     _jobs.lock_study(tx, _jobs.get(tx, job_id).study_uid)
     job = _jobs.get(tx, job_id, lock=True)
+    if job.state in OPEN or job.state is State.DELIVERED:
+        raise WrongStep(f"job {job.id} is {job.state}; there is nothing to retry")
     if _is_removed(tx, job):
         raise WrongStep(f"the images of job {job.id} were removed; send the study again")
     newest = _jobs.latest(tx, job.study_uid, job.pipeline)

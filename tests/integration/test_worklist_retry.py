@@ -1,0 +1,146 @@
+from collections.abc import Callable
+
+import pytest
+
+from dicomnode.errors import WrongStep
+from dicomnode.records import DeliveryState, Job, State, Verdict
+from dicomnode.storage.database import Connection, Database
+from dicomnode.worklist import history, jobs, outbox, queue, studies
+from tests.factories import STUDY_UID
+from tests.worklist import (
+    NOW,
+    after,
+    claim,
+    delivered_job,
+    enter,
+    failed_job,
+    owed,
+    ready_job,
+    reported_job,
+    running_job,
+    say,
+    undelivered_job,
+    waiting_job,
+)
+
+
+def incomplete_job(tx: Connection) -> Job:
+    job = waiting_job(tx)
+    studies.close(tx, job, State.INCOMPLETE, now=NOW, reason="1 of 2 images came")
+    return jobs.get(tx, job.id)
+
+
+@pytest.mark.parametrize("make", [waiting_job, ready_job, running_job, reported_job, delivered_job])
+def test_what_has_not_ended_badly_cannot_be_retried(
+    database: Database, make: Callable[[Connection], Job]
+) -> None:
+    with database.transaction() as tx:
+        job = make(tx)
+        with pytest.raises(WrongStep):
+            queue.retry(tx, job.id, now=NOW)
+        assert jobs.get(tx, job.id) == job
+
+
+def test_a_failed_job_is_done_again_from_the_beginning(database: Database) -> None:
+    with database.transaction() as tx:
+        job = failed_job(tx)
+        again = queue.retry(tx, job.id, now=after(5))
+        assert (again.state, again.attempts, again.reason) == (State.READY, 0, "")
+        taken = claim(tx, now=after(5))
+        assert taken is not None
+        assert len(jobs.images(tx, taken)) == 1
+        assert history.of_study(tx, STUDY_UID)[-2].detail == "retried by hand"
+
+
+def test_an_incomplete_job_that_is_retried_is_marked_partial(database: Database) -> None:
+    with database.transaction() as tx:
+        again = queue.retry(tx, incomplete_job(tx).id, now=NOW)
+        assert (again.state, again.partial) == (State.READY, True)
+        assert len(jobs.images(tx, again)) == 1
+
+
+def test_a_cancelled_job_that_is_retried_takes_the_images_that_came_meanwhile(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        job = queue.cancel(tx, waiting_job(tx).id, now=NOW)
+        enter(tx, 2)
+        again = queue.retry(tx, job.id, now=NOW)
+        assert (again.state, again.ready_at) == (State.READY, NOW)
+        assert len(jobs.images(tx, again)) == 2
+
+
+def test_an_undelivered_job_that_is_retried_sends_again_only_what_was_refused(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        job = undelivered_job(tx)
+        again = queue.retry(tx, job.id, now=after(7200))
+        assert (again.state, again.reason) == (State.REPORTED, "")
+        (report,) = owed(tx, now=after(7200))
+        say(tx, report, Verdict.LATER, now=after(7201))
+        assert jobs.get(tx, job.id).state is State.REPORTED, "the time to give up starts anew"
+        (report,) = owed(tx, now=after(7300))
+        say(tx, report, Verdict.STORED, now=after(7300))
+        assert jobs.get(tx, job.id).state is State.DELIVERED
+
+
+def test_a_job_cancelled_after_its_results_were_made_sends_those_when_retried(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        job = reported_job(tx)
+        owed(tx)
+        queue.cancel(tx, job.id, now=NOW)
+        again = queue.retry(tx, job.id, now=after(1))
+        assert again.state is State.REPORTED
+        assert len(owed(tx, holder="another node", now=after(1))) == 2
+
+
+def test_a_job_that_a_later_revision_supersedes_is_not_retried(database: Database) -> None:
+    with database.transaction() as tx:
+        job = failed_job(tx)
+        enter(tx, 2)
+        with pytest.raises(WrongStep, match=f"superseded by job {job.id + 1}"):
+            queue.retry(tx, job.id, now=NOW)
+
+
+def test_a_job_whose_images_are_gone_is_not_retried(database: Database) -> None:
+    with database.transaction() as tx:
+        job = incomplete_job(tx)
+        studies.forget(tx, STUDY_UID, now=NOW)
+        with pytest.raises(WrongStep, match="were removed"):
+            queue.retry(tx, job.id, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        waiting_job,
+        ready_job,
+        running_job,
+        reported_job,
+        failed_job,
+        undelivered_job,
+        incomplete_job,
+    ],
+)
+def test_what_is_not_over_can_be_cancelled(
+    database: Database, make: Callable[[Connection], Job]
+) -> None:
+    with database.transaction() as tx:
+        job = queue.cancel(tx, make(tx).id, now=after(1))
+        assert (job.state, job.reason) == (State.CANCELLED, "cancelled by hand")
+        assert claim(tx, now=after(1000)) is None
+        assert owed(tx, now=after(1000)) == []
+        states = {item.state for item in outbox.of_job(tx, job.id)}
+        assert DeliveryState.OWED not in states
+
+
+def test_what_is_over_cannot_be_cancelled(database: Database) -> None:
+    with database.transaction() as tx:
+        delivered = delivered_job(tx)
+        cancelled = queue.cancel(tx, failed_job(tx, study_uid="1.2.3").id, now=NOW)
+        for job in (delivered, cancelled):
+            with pytest.raises(WrongStep):
+                queue.cancel(tx, job.id, now=NOW)
