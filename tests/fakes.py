@@ -11,18 +11,12 @@ class RememberingListener:
     """A `receive.desk.Listener` that writes down what it is told."""
 
     def __init__(self) -> None:
-        self.kept_uids: list[tuple[str, bool]] = []
-        self.conflicts: list[str] = []
+        self.kept_uids: list[str] = []
         self.ends: list[Association] = []
         self._told = threading.Condition()
 
-    def kept(
-        self, association: Association, study_uid: str, sop_instance_uid: str, *, is_new: bool
-    ) -> None:
-        self.kept_uids.append((sop_instance_uid, is_new))
-
-    def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
-        self.conflicts.append(sop_instance_uid)
+    def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        self.kept_uids.append(sop_instance_uid)
 
     def ended(self, association: Association) -> None:
         with self._told:

@@ -19,7 +19,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from dicomnode.dicom.sop_classes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicomnode.dicom.uids import is_uid
-from dicomnode.errors import Conflict, DicomnodeError, Mismatch, Unreadable
+from dicomnode.errors import DicomnodeError, Mismatch, Unreadable
 from dicomnode.receive.dataset import ReceivedDataset, StreamingDimse
 from dicomnode.receive.desk import Desk
 from dicomnode.receive.intake import Reception
@@ -121,7 +121,12 @@ class StoreAssociation(DicomAssociation):
             if not isinstance(request.DataSet, ReceivedDataset):
                 raise Unreadable("the C-STORE has no dataset")
             with request.DataSet.reception() as reception:
-                self._keep(reception)
+                kept = reception.keep()
+            self._stored += 1
+            record, uid = reception.request.association, reception.request.sop_instance_uid
+            if kept is Kept.BESIDE:
+                log.warning("store.beside", extra=self._about(request))
+            self._desk.listener.kept(record, reception.study_uid, uid)
         except DicomnodeError as error:
             self._refused += 1
             log.warning("store.refused", extra=self._about(request) | {"problem": str(error)})
@@ -130,7 +135,6 @@ class StoreAssociation(DicomAssociation):
             self._refused += 1
             log.exception("store.failed", extra=self._about(request))
             return UNFORESEEN
-        self._stored += 1
         return SUCCESS
 
     def _about(self, request: C_STORE) -> dict[str, object]:
@@ -140,19 +144,6 @@ class StoreAssociation(DicomAssociation):
             "association": self.record.id if self.record else None,
             "sop_instance_uid": uid if is_uid(uid) else "",
         }
-
-    def _keep(self, reception: Reception) -> None:
-        record, listener = reception.request.association, self._desk.listener
-        uid = reception.request.sop_instance_uid
-        try:
-            kept = reception.keep()
-        except Conflict:
-            listener.conflict(record, reception.study_uid, uid)
-            raise
-        if kept is Kept.BESIDE:
-            listener.conflict(record, reception.study_uid, uid)
-        else:
-            listener.kept(record, reception.study_uid, uid, is_new=kept is Kept.NEW)
 
     def _leave(self, record: Association, seconds: float) -> None:
         """Tell of the end."""

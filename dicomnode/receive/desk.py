@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,13 +18,8 @@ __all__ = ["Desk", "Listener", "Rejection"]
 class Listener(Protocol):
     """Who wants to know what was received; called from the association's own thread."""
 
-    def kept(
-        self, association: Association, study_uid: str, sop_instance_uid: str, *, is_new: bool
-    ) -> None:
-        """An object is durable in the inbox, or was there before. Success is answered after."""
-
-    def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
-        """Other bytes came under a UID that is kept; they were refused, or kept beside."""
+    def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        """An object is durable, or was before; its sender is about to hear Success."""
 
     def ended(self, association: Association) -> None:
         """Released, aborted or lost: nothing more comes of it. Called exactly once."""
@@ -51,7 +46,7 @@ class Desk:
     """What the associations of one server share: the rules, the intake, and who is inside."""
 
     settings: ReceiveSettings
-    peers: Callable[[], Iterable[Peer]]
+    peers: Mapping[str, Peer]
     intake: Intake
     listener: Listener
     _stopping: bool = False
@@ -65,7 +60,7 @@ class Desk:
         """Decide on an A-ASSOCIATE-RQ; who is let in must `leave` again."""
         if called_ae != self.settings.ae_title:
             return _WRONG_CALLED
-        if not any(peer.may_send and peer.ae_title == calling_ae for peer in self.peers()):
+        if not any(peer.may_send and peer.ae_title == calling_ae for peer in self.peers.values()):
             return _WRONG_CALLING
         with self._changed:
             if self._stopping:

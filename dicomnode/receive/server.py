@@ -3,7 +3,7 @@
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from socketserver import TCPServer
 from typing import Any
 
@@ -35,7 +35,7 @@ class StoreServer:
     def __init__(
         self,
         settings: ReceiveSettings,
-        peers: Callable[[], Iterable[Peer]],
+        peers: Mapping[str, Peer],
         intake: Intake,
         listener: Listener,
     ) -> None:

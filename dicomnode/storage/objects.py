@@ -81,27 +81,30 @@ class ObjectStore:
         """Move an object of the inbox to its study once the worklist has it; return its new path.
 
         May be called again after a crash. The move is not synced: after a power cut the object is
-        in one place or the other, and `waiting` finds it in the first.
+        in one place or the other, and `waiting` finds it in the first. Other bytes than the study
+        has under this name go beside them, under a name of their own.
         """
         final = self.path_of(study_uid, path.stem)
         with disk_errors(), self._moving:
             final.parent.mkdir(mode=0o700, exist_ok=True)
-            if not final.exists():
-                path.rename(final)
-            elif path != final and path.exists():
-                with path.open("rb") as again, final.open("rb") as first:
-                    if not _same_dataset(again, first):
-                        raise Conflict("the study holds other bytes under this SOP Instance UID")
-                path.unlink()
+            if path == final or (final.exists() and not path.exists()):
+                return final
+            if final.exists() and not _same_file(path, final):
+                final = final.with_stem(f"{final.stem}.{dataset_sha256(path)[:12]}")
+            path.rename(final)
         return final
 
     def path_of(self, study_uid: str, name: str) -> Path:
         """Where an object of the worklist lies; `name` is its UID, or the stem of its file."""
         return self._studies / _checked(study_uid) / f"{_checked(name)}.dcm"
 
+    def path_of_result(self, study_uid: str, uid: str) -> Path:
+        """Where a result lies."""
+        return self._results / _checked(study_uid) / f"{_checked(uid)}.dcm"
+
     def keep_result(self, study_uid: str, uid: str, data: bytes) -> Path:
         """Write a result once, durably; what was written first stays, whatever comes later."""
-        final = self._results / _checked(study_uid) / f"{_checked(uid)}.dcm"
+        final = self.path_of_result(study_uid, uid)
         with disk_errors():
             final.parent.mkdir(mode=0o700, exist_ok=True)
             with Incoming(self, self._partial / uuid4().hex) as incoming:
@@ -250,6 +253,11 @@ def _same_dataset(one: BinaryIO, other: BinaryIO) -> bool:
         if chunk != other.read(_CHUNK_BYTES):
             return False
     return True
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    with one.open("rb") as ours, other.open("rb") as theirs:
+        return _same_dataset(ours, theirs)
 
 
 def _checked(name: str) -> str:

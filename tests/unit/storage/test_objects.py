@@ -147,7 +147,7 @@ def test_settling_twice_is_settling_once(store: ObjectStore) -> None:
     assert settled.read_bytes() == ONE
 
 
-def test_settling_drops_a_second_copy_but_never_other_bytes(
+def test_settling_drops_a_second_copy_and_puts_other_bytes_beside(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     keep(store, ONE)
@@ -157,9 +157,9 @@ def test_settling_drops_a_second_copy_but_never_other_bytes(
     store.settle(path, STUDY_UID)
     assert not path.exists()
     path.write_bytes(OTHER)
-    with pytest.raises(Conflict):
-        store.settle(path, STUDY_UID)
-    assert (path.read_bytes(), settled.read_bytes()) == (OTHER, ONE)
+    beside = store.settle(path, STUDY_UID)
+    assert not path.exists()
+    assert (beside.read_bytes(), settled.read_bytes()) == (OTHER, ONE)
 
 
 def test_settling_what_is_nowhere_is_an_error(store: ObjectStore, tmp_path: Path) -> None:
@@ -194,6 +194,7 @@ def test_a_name_that_is_no_uid_touches_nothing(
 
 def test_a_result_is_written_once(store: ObjectStore, tmp_path: Path) -> None:
     path = store.keep_result(STUDY_UID, NAME, ONE)
+    assert path == store.path_of_result(STUDY_UID, NAME)
     assert store.keep_result(STUDY_UID, NAME, OTHER) == path
     assert path.read_bytes() == ONE
     assert files(tmp_path) == [f"results/{STUDY_UID}/{NAME}.dcm"]
