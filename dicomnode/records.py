@@ -119,8 +119,9 @@ class Verdict(StrEnum):
     """What became of one object sent to a peer."""
 
     STORED = "stored"  #: 0x0000 or a warning 0xBxxx
-    LATER = "later"  #: may succeed later: out of resources, no answer, association lost
+    LATER = "later"  #: may succeed later: out of resources, no answer, hung up on
     NEVER = "never"  #: will not succeed: 0xA9xx, 0xC0xx, no presentation context
+    UNTRIED = "untried"  #: not sent at all: no association, or what goes before it has to wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pydantic import (
     ValidationInfo,
 )
 
-from dicomnode.config.fields import AbsolutePath, AETitle, DatabaseURL, Port, Section
+from dicomnode.config.fields import AbsolutePath, AETitle, DatabaseURL, Section
 
 __all__ = [
     "ClassifySettings",
@@ -47,7 +47,9 @@ class ReceiveSettings(Section):
             "card."
         ),
     )
-    port: Port = Field(11112, description="TCP port to listen on.")
+    port: Annotated[int, Field(ge=0, lt=65536)] = Field(
+        11112, description="TCP port to listen on; 0 takes any that is free."
+    )
     max_associations: PositiveInt = Field(
         100, description="Associations open at once; one more is refused for the moment."
     )

@@ -1,7 +1,8 @@
 """Send files to a peer: one association a batch, every byte as it lies on disk (C-STORE SCU)."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +47,13 @@ def send(
     our_title: str,
     *,
     on_outcome: Callable[[Path, Outcome], None] | None = None,
+    in_order: bool = False,
 ) -> list[Outcome]:
     """Send the files in order and say of each what became of it; a peer never makes this raise.
 
-    `on_outcome` is called as soon as an outcome is known. Whatever that is, the same file may be
-    sent again: its bytes and its SOP Instance UID stay the same.
+    With `in_order` nothing overtakes an object that has to wait: what comes behind it is left
+    untried. `on_outcome` is called as soon as an outcome is known. Whatever that is, the same file
+    may be sent again: its bytes and its SOP Instance UID stay the same.
     """
     told: dict[int, Outcome] = {}
 
@@ -65,8 +68,12 @@ def send(
             objects.append(_look(number, path))
         except (Unreadable, StoreError) as error:
             tell(number, _unsent("", error))
+    waits = in_order and any(outcome.verdict is Verdict.LATER for outcome in told.values())
     for batch in _batches(objects):
-        _send_batch(batch, peer, our_title, tell)
+        if waits:
+            _leave(batch, "what goes before it has to wait", tell)
+        else:
+            waits = _send_batch(batch, peer, our_title, tell, in_order=in_order)
     return [told[number] for number in range(len(files))]
 
 
@@ -107,24 +114,52 @@ def _batches(objects: Sequence[_Object]) -> Iterator[list[_Object]]:
 
 
 def _send_batch(
-    batch: Sequence[_Object], peer: Peer, our_title: str, tell: Callable[[int, Outcome], None]
-) -> None:
-    """Each context offers one transfer syntax, so that nothing must be encoded again."""
-    contexts = [build_context(*pair) for pair in sorted({found.context for found in batch})]
-    sent = 0
+    batch: Sequence[_Object],
+    peer: Peer,
+    our_title: str,
+    tell: Callable[[int, Outcome], None],
+    *,
+    in_order: bool,
+) -> bool:
+    """Each context offers one transfer syntax, so that nothing must be encoded again.
+
+    True when the next batch must not overtake what was left behind of this one.
+    """
+    contexts = [build_context(*context) for context in sorted({found.context for found in batch})]
+    left = deque(batch)
+    problem = ""
     try:
         with associate(peer, our_title, contexts) as association:
-            for found in batch:
-                outcome = _store(association, found, peer, message_id=sent % 65535 + 1)
-                sent += 1
+            while left and not problem and association.is_established:
+                found = left.popleft()
+                number = (len(batch) - len(left) - 1) % 65535 + 1
+                outcome = _store(association, found, peer, message_id=number)
                 tell(found.number, outcome)
-    except (PeerAway, PeerRefused, StoreError) as error:
-        for found in batch[sent:]:
+                if in_order and outcome.verdict is Verdict.LATER:
+                    problem = "what goes before it has to wait"
+    except PeerAway as error:
+        problem = str(error)
+    except PeerRefused as error:
+        while left:
+            found = left.popleft()
             tell(found.number, _unsent(found.sop_instance_uid, error))
+    _leave(left, problem or "the association ended before its turn", tell)
+    return in_order and bool(left or problem)
+
+
+def _leave(untried: Iterable[_Object], why: str, tell: Callable[[int, Outcome], None]) -> None:
+    for found in untried:
+        outcome = Outcome(
+            sop_instance_uid=found.sop_instance_uid,
+            verdict=Verdict.UNTRIED,
+            status=None,
+            message=why,
+        )
+        tell(found.number, outcome)
 
 
 def _store(association: Association, found: _Object, peer: Peer, *, message_id: int) -> Outcome:
-    """One C-STORE; PeerAway where the answer is lost, since then the association is over too."""
+    """One C-STORE; where the answer is lost, the association is over too."""
     accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
     if found.context not in accepted:
         refused = f"does not take {found.sop_class.name} as {found.transfer_syntax.name}"
@@ -135,11 +170,13 @@ def _store(association: Association, found: _Object, peer: Peer, *, message_id: 
     try:
         answer = association.send_c_store(found.path, msg_id=message_id)
     except OSError as error:
-        raise StoreError(f"the file cannot be read: {error.strerror}") from error
+        problem = f"the file cannot be read: {error.strerror}"
+        return _unsent(found.sop_instance_uid, StoreError(problem))
     if "Status" not in answer:
         late = time.monotonic() - started >= patience_s
         what = f"did not answer within {patience_s:.3g} s" if late else "hung up before it answered"
-        raise PeerAway(f"{peer.ae_title} {what}")
+        association.abort()
+        return _unsent(found.sop_instance_uid, PeerAway(f"{peer.ae_title} {what}"))
     verdict, words = meaning(answer.Status)
     return Outcome(
         sop_instance_uid=found.sop_instance_uid,

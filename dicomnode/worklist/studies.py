@@ -25,6 +25,7 @@ __all__ = [
     "enter",
     "expect",
     "forget",
+    "note_conflict",
     "results_at",
     "to_remove",
     "waiting",
@@ -76,6 +77,14 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
         tx.execute(sa.insert(matches).values(instance_id=instance_id, pipeline=pipeline))
         _concern(tx, arrival, pipeline, priority, now=now)
     return Entry.NEW
+
+
+def note_conflict(tx: Connection, study_uid: str, sop_instance_uid: str, *, now: datetime) -> None:
+    """Record that other bytes came under a UID that is kept, and were refused."""
+    known = sa.select(sa.exists().where(studies.c.study_uid == study_uid))
+    if tx.execute(known).scalar_one():
+        words = f"{sop_instance_uid} came again with other bytes, and was refused"
+        history.note(tx, study_uid, "conflict", now=now, detail=words)
 
 
 def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> None:

@@ -174,21 +174,39 @@ def test_an_error_of_the_caller_ends_the_association(fake: FakePacs, three: list
     assert len(fake.order) == 1
 
 
-def test_a_peer_that_is_away_leaves_everything_for_later(three: list[Path]) -> None:
+def test_in_order_nothing_overtakes_what_has_to_wait(fake: FakePacs, three: list[Path]) -> None:
+    fake.statuses = [0x0000, 0xA700]
+
+    outcomes = send(three, fake.peer, US, in_order=True)
+
+    assert verdicts(outcomes) == [Verdict.STORED, Verdict.LATER, Verdict.UNTRIED]
+    assert len(fake.order) == 2
+
+
+def test_in_order_a_missing_file_holds_back_the_rest(fake: FakePacs, three: list[Path]) -> None:
+    three[0].unlink()
+
+    outcomes = send(three, fake.peer, US, in_order=True)
+
+    assert verdicts(outcomes) == [Verdict.LATER, Verdict.UNTRIED, Verdict.UNTRIED]
+    assert not fake.order
+
+
+def test_nothing_is_tried_with_a_peer_that_is_away(three: list[Path]) -> None:
     outcomes = send(three, make_peer(port=free_port()), US)
 
-    assert verdicts(outcomes) == [Verdict.LATER] * 3
+    assert verdicts(outcomes) == [Verdict.UNTRIED] * 3
     assert outcomes[2].sop_instance_uid == uid("instance", 3)
     assert "connection refused" in outcomes[2].message
 
 
-def test_a_peer_that_does_not_know_us_leaves_everything_for_later(
+def test_nothing_is_tried_with_a_peer_that_does_not_know_us(
     fake: FakePacs, three: list[Path]
 ) -> None:
     """An administrator of the PACS may enter our AE title; then the results must still come."""
     outcomes = send(three, fake.peer, "STRANGER")
 
-    assert verdicts(outcomes) == [Verdict.LATER] * 3
+    assert verdicts(outcomes) == [Verdict.UNTRIED] * 3
     assert outcomes[0].message.endswith("it does not know our AE title, STRANGER")
 
 
@@ -201,7 +219,7 @@ def test_a_peer_that_aborts_keeps_what_it_confirmed(fake: FakePacs, three: list[
 
     outcomes = send(three, fake.peer, US)
 
-    assert verdicts(outcomes) == [Verdict.STORED, Verdict.LATER, Verdict.LATER]
+    assert verdicts(outcomes) == [Verdict.STORED, Verdict.LATER, Verdict.UNTRIED]
     assert outcomes[1].message == "PACS hung up before it answered"
 
 
@@ -211,7 +229,7 @@ def test_a_peer_that_answers_too_late_is_left(fake: FakePacs, three: list[Path])
     started = time.monotonic()
     outcomes = send(three, replace(fake.peer, timeout_s=0.3), US)
 
-    assert verdicts(outcomes) == [Verdict.LATER] * 3
+    assert verdicts(outcomes) == [Verdict.LATER, Verdict.UNTRIED, Verdict.UNTRIED]
     assert outcomes[0].message.startswith("PACS did not answer within 0.3")
     assert time.monotonic() - started < 2
 

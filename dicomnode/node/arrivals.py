@@ -1,0 +1,58 @@
+"""Which associations are bringing which study just now, to tell whether it is complete."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from dicomnode.records import Association
+
+__all__ = ["Arrivals"]
+
+_REMEMBER_S = 3600.0  #: how long the release of a study's last association is of interest
+
+
+class Arrivals:
+    """Listens to the receiver; kept in memory only, as no association outlives the process.
+
+    `wake` is called when there may be something new for the worklist, `refused` with study and SOP
+    Instance UID when other bytes came under a UID that is kept.
+    """
+
+    def __init__(self, wake: Callable[[], None], refused: Callable[[str, str], None]) -> None:
+        self._wake = wake
+        self._refused = refused
+        self._lock = threading.Lock()
+        self._bringing: dict[int, set[str]] = defaultdict(set)  #: association -> study UIDs
+        self._released: dict[str, float] = {}  #: study UID -> monotonic time
+
+    def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        """An object is durable, and its sender is about to hear so."""
+        with self._lock:
+            self._bringing[association.id].add(study_uid)
+        self._wake()
+
+    def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        """Other bytes came under a UID that is kept."""
+        self._refused(study_uid, sop_instance_uid)
+        self._wake()
+
+    def ended(self, association: Association) -> None:
+        """An association was released, aborted or lost."""
+        now = time.monotonic()
+        with self._lock:
+            brought = self._bringing.pop(association.id, set())
+            recent = {uid: at for uid, at in self._released.items() if now - at < _REMEMBER_S}
+            self._released = recent | dict.fromkeys(brought, now)
+        self._wake()
+
+    def is_open(self, study_uid: str) -> bool:
+        """Is an association open that has brought images of this study?"""
+        with self._lock:
+            return any(study_uid in studies for studies in self._bringing.values())
+
+    def released_for_s(self, study_uid: str) -> float:
+        """Seconds since the last association that brought the study ended; infinite if long ago."""
+        with self._lock:
+            at = self._released.get(study_uid)
+        return float("inf") if at is None else time.monotonic() - at

@@ -1,0 +1,109 @@
+"""The one place where the node's parts are chosen and joined."""
+
+import socket
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from dicomnode.config.load import Settings
+from dicomnode.deliver.sender import send
+from dicomnode.dicom import network
+from dicomnode.node.arrivals import Arrivals
+from dicomnode.node.completeness import CompletenessCheck, StudyCounts
+from dicomnode.node.courier import Courier
+from dicomnode.node.process import WorkerProcess, worker_command
+from dicomnode.node.registrar import Registrar
+from dicomnode.node.service import Service
+from dicomnode.node.timers import Timers
+from dicomnode.receive.intake import Intake
+from dicomnode.receive.server import StoreServer
+from dicomnode.records import Outcome, Peer
+from dicomnode.storage.database import Database
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.worklist import queue
+from dicomnode.worklist.schema import upgrade
+
+__all__ = ["build_service", "open_store", "open_worklist"]
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """The node's folder of objects."""
+    storage = settings.node.storage
+    return ObjectStore(storage.folder, storage.min_free_bytes)
+
+
+def open_worklist(settings: Settings) -> Database:
+    """The worklist's database; nothing is connected yet."""
+    worklist = settings.node.worklist
+    url = worklist.url or f"sqlite:///{settings.node.storage.folder / 'worklist.db'}"
+    return Database(url, worklist.password_file)
+
+
+def build_service(config: Path, settings: Settings) -> Service:
+    """The whole node. `config` is the folder that `settings` came from; the worker reads it too."""
+    ours = settings.node.receive.ae_title
+    holder = f"{ours}@{socket.gethostname()}"
+    store, database = open_store(settings), open_worklist(settings)
+    registrar = Registrar(store, database, settings.pipelines)
+    arrivals = Arrivals(registrar.wake, registrar.note_conflict)
+    counts = StudyCounts(
+        settings.peers, lambda peer, uid: network.count_instances(peer, ours, uid), database
+    )
+    completeness = CompletenessCheck(
+        database, settings.pipelines, arrivals, counts, registrar.horizon
+    )
+    intake = Intake(
+        store,
+        conflict=settings.node.receive.conflict,
+        max_object_bytes=settings.node.receive.max_object_bytes,
+    )
+
+    def take_back(worker: str) -> None:
+        with database.transaction() as tx:
+            attempts = settings.node.worklist.attempts
+            queue.expire(tx, attempts=attempts, now=datetime.now(UTC), worker=worker)
+
+    def open_up() -> None:
+        upgrade(database)
+        take_back(holder)  # what the workers of an earlier life held
+
+    return Service(
+        store,
+        StoreServer(settings.node.receive, settings.peers, intake, arrivals),
+        database,
+        open_up,
+        registrar,
+        Timers(settings.node, settings.peers, database, store, completeness, _echo(ours)),
+        _couriers(settings, store, database, holder),
+        WorkerProcess(
+            lambda name: worker_command(config, name),
+            lambda: f"{holder}/{uuid4().hex[:8]}",
+            take_back,
+        ),
+    )
+
+
+def _couriers(
+    settings: Settings, store: ObjectStore, database: Database, holder: str
+) -> list[Courier]:
+    """One for each peer: a destination of today, or one that something is owed to since before."""
+    ours = settings.node.receive.ae_title
+
+    def deliver(files: Sequence[Path], peer: Peer, tell: Callable[[Path, Outcome], None]) -> None:
+        send(files, peer, ours, on_outcome=tell, in_order=True)
+
+    return [
+        Courier(peer, store, database, deliver, settings.node.deliver, holder=holder)
+        for peer in settings.peers.values()
+    ]
+
+
+def _echo(ours: str) -> Callable[[Peer], str]:
+    """A peer's trouble in words; empty when it hears us."""
+
+    def ask(peer: Peer) -> str:
+        answer = network.echo(peer, ours)
+        return "" if answer.ok else answer.message
+
+    return ask

@@ -1,0 +1,41 @@
+"""The one place where the worker's parts are chosen and joined; torch comes with it."""
+
+import sys
+import threading
+
+from dicomnode.classify.card import find_models
+from dicomnode.classify.classifier import Classifier
+from dicomnode.classify.torch_classifier import load_classifier
+from dicomnode.config.load import Settings
+from dicomnode.errors import NotFound
+from dicomnode.node.analysis import StudyAnalysis
+from dicomnode.node.build import open_store, open_worklist
+from dicomnode.node.worker import Worker
+
+__all__ = ["build_worker", "stop_at_end_of_input"]
+
+
+def build_worker(settings: Settings, name: str) -> Worker:
+    """A worker that takes jobs under this name."""
+    rules = settings.node.classify
+    folders = find_models(rules.models)
+
+    def load(model: str) -> Classifier:
+        if model not in folders:
+            raise NotFound(f"there is no model {model}; `dicomnode models list` shows them")
+        return load_classifier(folders[model], rules.device, rules.threads)
+
+    store = open_store(settings)
+    analysis = StudyAnalysis(settings, store, load)
+    return Worker(name, open_worklist(settings), store, analysis, settings.node.worklist)
+
+
+def stop_at_end_of_input(stop: threading.Event) -> None:
+    """Set `stop` when standard input ends, which it does when the parent is gone."""
+
+    def listen() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        stop.set()
+
+    threading.Thread(target=listen, name="parent", daemon=True).start()

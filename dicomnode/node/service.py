@@ -1,0 +1,125 @@
+"""The running node: start, run until told, stop without losing anything.
+
+The receiver is up first and alone: it needs the disk and nothing else. The worklist's side opens
+when the database answers, and the worker when its process is up.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from dicomnode.errors import DatabaseAway
+from dicomnode.node.courier import Courier
+from dicomnode.node.process import WorkerProcess
+from dicomnode.node.registrar import Registrar
+from dicomnode.node.timers import Timers
+from dicomnode.receive.server import StoreServer
+from dicomnode.storage.database import Database
+from dicomnode.storage.objects import ObjectStore
+
+__all__ = ["Service"]
+
+log = logging.getLogger(__name__)
+
+_DATABASE_WAIT_S = 2.0
+_BROKEN_WAIT_S = 1.0
+
+
+class Service:
+    """Everything `dicomnode serve` runs."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        server: StoreServer,
+        database: Database,
+        open_worklist: Callable[[], None],
+        registrar: Registrar,
+        timers: Timers,
+        couriers: Sequence[Courier],
+        worker: WorkerProcess,
+    ) -> None:
+        self._store = store
+        self._server = server
+        self._database = database
+        self._open_worklist = open_worklist
+        self._registrar = registrar
+        self._timers = timers
+        self._couriers = couriers
+        self._worker = worker
+        self._threads: list[threading.Thread] = []
+        self._stop = threading.Event()
+        self._last_objects = threading.Event()
+
+    @property
+    def port(self) -> int:
+        """The port the receiver listens on."""
+        return self._server.port
+
+    def run(self, stop: threading.Event, *, drain_s: float = 30.0) -> None:
+        """Serve until `stop`; then take no new work, and finish or hand back what is under way.
+
+        Raises:
+            StoreError: the storage folder cannot be prepared.
+            OSError: the port cannot be listened on.
+        """
+        self._store.prepare()
+        self._server.start()
+        opening = threading.Thread(target=self._open, name="open", args=(drain_s,))
+        opening.start()
+        try:
+            stop.wait()
+        finally:
+            self._shut(opening, drain_s)
+
+    def _open(self, drain_s: float) -> None:
+        """Open the worklist's side as soon as the database answers."""
+        while not self._stop.is_set():
+            try:
+                self._open_worklist()
+                break
+            except DatabaseAway as error:
+                log.warning("worklist.waiting", extra={"error": str(error)})
+                self._stop.wait(_DATABASE_WAIT_S)
+        else:
+            return
+        self._timers.start()
+        self._spawn("register", partial(self._registrar.run, self._last_objects))
+        self._spawn("worker", partial(self._worker.run, self._stop, drain_s=drain_s))
+        for courier in self._couriers:
+            self._spawn(f"deliver {courier.peer.name}", partial(courier.run, self._stop))
+        log.info("node.ready", extra={"port": self.port})
+
+    def _spawn(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=self._keep_running, name=name, args=(name, work))
+        thread.start()
+        self._threads.append(thread)
+
+    def _keep_running(self, name: str, work: Callable[[], None]) -> None:
+        """A part of the node that breaks in a way nobody foresaw is logged and started again."""
+        while True:
+            try:
+                work()
+            except Exception:
+                log.exception("node.broken", extra={"problem": name})
+                if self._stop.wait(_BROKEN_WAIT_S):
+                    return
+            else:
+                return
+
+    def _shut(self, opening: threading.Thread, drain_s: float) -> None:
+        started = time.monotonic()
+        log.info("node.stopping")
+        self._stop.set()
+        self._server.stop(drain_s)
+        opening.join()
+        self._last_objects.set()
+        self._registrar.wake()
+        for thread in self._threads:
+            thread.join()
+        if self._threads:
+            self._timers.stop()
+        self._database.close()
+        log.info("node.stopped", extra={"seconds": round(time.monotonic() - started, 3)})
