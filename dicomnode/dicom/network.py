@@ -207,7 +207,7 @@ def count_instances(peer: Peer, our_title: str, study_uid: str) -> int | None:
         with associate(peer, our_title, [build_context(_STUDY_ROOT_FIND)]) as association:
             for status, answer in association.send_c_find(query, _STUDY_ROOT_FIND):
                 if "Status" not in status:
-                    raise PeerAway(f"{peer.ae_title} did not answer our C-FIND")
+                    raise PeerAway(f"{peer.ae_title} hung up on our C-FIND, or did not answer it")
                 if status.Status in _PENDING and answer is not None:
                     counts.append(_count(answer, study_uid))
     except PeerRefused:

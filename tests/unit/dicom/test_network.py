@@ -161,5 +161,5 @@ def test_a_peer_that_hangs_up_during_the_query_is_away(fake: FakePacs) -> None:
 
     fake.before_answer = abort
 
-    with pytest.raises(PeerAway, match="did not answer our C-FIND"):
+    with pytest.raises(PeerAway, match="hung up on our C-FIND, or did not answer it"):
         count_instances(fake.peer, US, STUDY_UID)
