@@ -22,6 +22,7 @@ _PIXEL_DATA = 0x7FE00010
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 _WANTED = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES})
 _DEEPEST = 64  #: sequences inside sequences; real objects stay under 20
+_MOST_ELEMENTS = 2_000_000  #: seconds of work; an enhanced CT of 5,000 frames has 500,000
 _LONGEST_UID = 128  #: twice what PS3.5 section 9.1 allows, for padding
 
 _SHORT_VRS = frozenset(
@@ -95,26 +96,27 @@ class _Inflated:
         self._max_bytes = max_bytes
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         self._ready = b""
+        self._at = 0  #: how much of `_ready` was read
         self._inflated = 0
 
     def read(self, count: int) -> bytes:
-        parts = []
-        while count and (self._ready or self._inflate()):
-            parts.append(self._ready[:count])
-            self._ready = self._ready[count:]
-            count -= len(parts[-1])
-        return b"".join(parts)
+        data = self._ready[self._at : self._at + count]
+        self._at += len(data)
+        while len(data) < count and self._inflate():
+            self._at = min(count - len(data), len(self._ready))
+            data += self._ready[: self._at]
+        return data
 
     def skip(self, count: int) -> None:
-        while count:
-            if not (self._ready or self._inflate()):
+        while count > len(self._ready) - self._at:
+            count -= len(self._ready) - self._at
+            if not self._inflate():
                 raise _ends_early()
-            passed = min(count, len(self._ready))
-            self._ready = self._ready[passed:]
-            count -= passed
+        self._at += count
 
     def _inflate(self) -> bool:
-        """Make some bytes ready; False at the end of the stream."""
+        """Make the next bytes ready; False at the end of the stream."""
+        self._ready, self._at = b"", 0
         while not self._ready and not self._inflater.eof:
             packed = self._inflater.unconsumed_tail or self._file.read(self._STEP_BYTES)
             try:
@@ -123,9 +125,9 @@ class _Inflated:
                 raise Unreadable("the deflated dataset cannot be inflated") from error
             if not packed and not self._ready:
                 raise _ends_early()
-            self._inflated += len(self._ready)
-            if self._inflated > self._max_bytes:
-                raise TooLarge(f"the dataset inflates to more than {self._max_bytes} bytes")
+        self._inflated += len(self._ready)
+        if self._inflated > self._max_bytes:
+            raise TooLarge(f"the dataset inflates to more than {self._max_bytes} bytes")
         return bool(self._ready)
 
 
@@ -150,7 +152,11 @@ class _Walker:
 
     def wanted(self) -> Iterator[tuple[int, bytes]]:
         """Walk to the end; give the wanted elements of the top level with their values."""
+        seen = 0
         while header := self._header():
+            seen += 1
+            if seen > _MOST_ELEMENTS:
+                raise Unreadable(f"the dataset has more than {_MOST_ELEMENTS} elements")
             level = self._open[-1] if self._open else self._top
             order = _order(level)
             tag = int.from_bytes(header[:2], order) << 16 | int.from_bytes(header[2:4], order)
