@@ -73,12 +73,17 @@ class FakePacs:
 
 @contextmanager
 def pacs(
-    *, sop_classes: list[str] | None = None, transfer_syntaxes: list[str] | None = None
+    *,
+    ae_title: str = "PACS",
+    calling: str = "DICOMNODE",
+    sop_classes: list[str] | None = None,
+    transfer_syntaxes: list[str] | None = None,
+    port: int = 0,
 ) -> Iterator[FakePacs]:
-    """A PACS on a free port that requires to be called PACS, by DICOMNODE."""
-    ae = AE("PACS")
+    """A PACS on a free port, or this one, that requires to be called by its title, by `calling`."""
+    ae = AE(ae_title)
     ae.require_called_aet = True
-    ae.require_calling_aet = ["DICOMNODE"]
+    ae.require_calling_aet = [calling]
     everything = [*_STORAGE, VERIFICATION, STUDY_ROOT_FIND]
     ae.supported_contexts = [
         build_context(uid, transfer_syntaxes or ALL_TRANSFER_SYNTAXES)
@@ -86,7 +91,7 @@ def pacs(
     ]
     fake = FakePacs(peer=make_peer())
     server = ae.make_server(
-        ("127.0.0.1", 0),
+        ("127.0.0.1", port),
         server_class=ThreadedAssociationServer,
         evt_handlers=[
             (evt.EVT_C_STORE, fake.on_store),
@@ -98,7 +103,7 @@ def pacs(
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     port = server.server_address[1]
-    fake.peer = make_peer(name="pacs", ae_title="PACS", port=port, timeout_s=2.0)
+    fake.peer = make_peer(name="pacs", ae_title=ae_title, port=port, timeout_s=2.0)
     try:
         yield fake
     finally:

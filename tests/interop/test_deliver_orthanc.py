@@ -1,14 +1,8 @@
 """Orthanc at the other end: results are stored, and read back as they were sent."""
 
-import json
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -24,71 +18,20 @@ from dicomnode.deliver.sender import send
 from dicomnode.dicom.network import count_instances, echo
 from dicomnode.errors import PeerAway
 from dicomnode.records import Peer, Verdict
-from tests.factories import STUDY_UID, encode, make_dataset, make_peer, write_part10
-from tests.pacs import free_port
+from tests.factories import STUDY_UID, encode, make_dataset, write_part10
+from tests.orthanc import Orthanc
 from tests.tools import require
 
 US = "DICOMNODE"
 
 
-class Orthanc:
-    """A throw-away Orthanc on loopback, its REST interface for asking what arrived."""
-
-    def __init__(self, folder: Path) -> None:
-        self.http = f"http://127.0.0.1:{free_port()}"
-        self.peer = make_peer(ae_title="ORTHANC", port=free_port(), timeout_s=10.0)
-        self._config = folder / "orthanc.json"
-        settings = {
-            "StorageDirectory": str(folder / "storage"),
-            "IndexDirectory": str(folder / "storage"),
-            "Plugins": [],
-            "HttpPort": int(self.http.rpartition(":")[2]),
-            "DicomPort": self.peer.port,
-            "DicomAet": "ORTHANC",
-            "DicomCheckCalledAet": True,
-            "DicomAlwaysAllowFind": False,
-            "RemoteAccessAllowed": False,
-            "DicomModalities": {
-                "node": {"AET": US, "Host": "127.0.0.1", "Port": 11112, "AllowFind": True}
-            },
-        }
-        self._config.write_text(json.dumps(settings))
-
-    def start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [shutil.which("Orthanc") or "Orthanc", str(self._config)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(200):
-            try:
-                self.get("/system")
-            except URLError:
-                time.sleep(0.05)
-            else:
-                return process
-        process.kill()
-        process.wait()
-        pytest.fail("Orthanc does not answer within 10 s")
-
-    def get(self, path: str, data: bytes | None = None) -> bytes:
-        with urlopen(Request(self.http + path, data=data), timeout=10) as answer:  # noqa: S310
-            body: bytes = answer.read()
-            return body
-
-    def file(self, sop_instance_uid: str) -> bytes:
-        (found,) = json.loads(self.get("/tools/lookup", sop_instance_uid.encode()))
-        return self.get(f"{found['Path']}/file")
-
-
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     require("orthanc")
-    orthanc = Orthanc(tmp_path_factory.mktemp("orthanc"))
-    process = orthanc.start()
-    yield orthanc
-    process.terminate()
-    process.wait(20)
+    node = {"AET": US, "Host": "127.0.0.1", "Port": 11112, "AllowFind": True}
+    settings = {"DicomAlwaysAllowFind": False, "DicomModalities": {"node": node}}
+    with Orthanc(tmp_path_factory.mktemp("orthanc"), settings) as orthanc:
+        yield orthanc
 
 
 def report() -> Dataset:
