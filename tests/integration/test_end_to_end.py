@@ -1,0 +1,171 @@
+"""The main job: studies in, one Structured Report and its captures out, in a whole running node."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+
+from dicomnode.learn.synthetic import synthetic_dx
+from dicomnode.records import State, Verdict
+from tests.factories import uid
+from tests.pacs import FakePacs, pacs
+from tests.running import RunningNode, node, until
+
+
+@pytest.fixture
+def archive() -> Iterator[FakePacs]:
+    with pacs() as archive:
+        yield archive
+
+
+@pytest.fixture
+def running(tmp_path: Path, archive: FakePacs) -> Iterator[RunningNode]:
+    with node(tmp_path, archive.peer.port) as running:
+        yield running
+
+
+def radiograph(folder: Path, number: int, *findings: str, image: int = 1, study: int = 0) -> Path:
+    """A small synthetic radiograph as a file; images of one study share `study`."""
+    ds = synthetic_dx(
+        study or number, findings, rows=128, number=image, study_uid=uid("e2e", study or number)
+    )
+    path = folder / f"{number}-{image}.dcm"
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def stored(archive: FakePacs) -> list[Dataset]:
+    """What the archive holds, parsed, in the order in which it came."""
+    return [
+        dcmread(BytesIO(archive.stored[name]), force=True) for name in dict.fromkeys(archive.order)
+    ]
+
+
+def test_a_study_is_answered_with_captures_and_one_report(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    path = radiograph(tmp_path, 1, "cardiomegaly")
+    assert [o.verdict for o in running.send([path])] == [Verdict.STORED]
+
+    (job,) = running.wait_for_studies(1)
+
+    assert job.state is State.DELIVERED, job.reason
+    source, answers = dcmread(path), stored(archive)
+    kinds = [answer.SOPClassUID for answer in answers]
+    assert kinds == [SecondaryCaptureImageStorage] * (len(kinds) - 1) + [ComprehensiveSRStorage]
+    assert {answer.StudyInstanceUID for answer in answers} == {source.StudyInstanceUID}
+    assert {answer.PatientID for answer in answers} == {source.PatientID}
+    assert b"not for clinical use" in archive.stored[answers[-1].SOPInstanceUID].lower()
+
+
+def test_a_late_image_makes_a_revision_that_names_the_report_it_supersedes(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    running.send([radiograph(tmp_path, 1, study=7)])
+    running.wait_for_studies(1)
+    first = stored(archive)[-1]
+
+    running.send([radiograph(tmp_path, 2, image=2, study=7)])
+    until(lambda: [job.state for job in running.jobs()] == [State.DELIVERED] * 2)
+
+    second = stored(archive)[-1]
+    assert first.SOPClassUID == second.SOPClassUID == ComprehensiveSRStorage
+    (study,) = second.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (named,) = series.ReferencedSOPSequence
+    assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert "PredecessorDocumentsSequence" not in first
+
+
+def test_results_that_the_pacs_routes_back_are_not_analysed(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    running.send([radiograph(tmp_path, 1)])
+    running.wait_for_studies(1)
+    folder = running.settings.node.storage.folder / "results"
+
+    assert {o.verdict for o in running.send(sorted(folder.rglob("*.dcm")))} == {Verdict.STORED}
+    running.send([radiograph(tmp_path, 2)])
+    running.wait_for_studies(2)
+
+    assert sorted(job.revision for job in running.jobs()) == [1, 1]
+
+
+def test_a_study_that_cannot_be_analysed_fails_with_its_reason_and_stays_visible(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    ds = synthetic_dx(1, rows=128)
+    del ds.PixelData
+    ds.save_as(tmp_path / "headless.dcm", enforce_file_format=True)
+
+    running.send([tmp_path / "headless.dcm"])
+    (job,) = running.wait_for_studies(1)
+
+    assert job.state is State.FAILED
+    assert "pixel" in job.reason.lower()
+    assert not archive.stored
+
+
+def test_the_receiver_survives_the_worker_and_the_job_is_taken_up_again(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    running.send([radiograph(tmp_path, number) for number in (1, 2, 3)])
+    until(lambda: any(job.state is State.RUNNING for job in running.jobs()), timeout_s=30)
+    assert running.kill_worker()
+    assert running.send([radiograph(tmp_path, 4)])[0].verdict is Verdict.STORED
+
+    found = running.wait_for_studies(4)
+
+    assert {job.state for job in found} == {State.DELIVERED}
+    reports = [a for a in stored(archive) if a.SOPClassUID == ComprehensiveSRStorage]
+    assert len(reports) == 4
+
+
+def test_a_stopped_node_says_goodbye_and_goes_on_where_it_was(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    running.send([radiograph(tmp_path, number) for number in (1, 2)])
+    assert running.stop() == 0
+    assert "node.stopped" in running.log
+
+    running.start()
+    found = running.wait_for_studies(2)
+
+    assert {job.state for job in found} == {State.DELIVERED}
+    assert len(set(archive.order)) == len(archive.order)
+
+
+def test_results_wait_for_a_pacs_that_is_away_and_go_out_once(tmp_path: Path) -> None:
+    with pacs() as gone:
+        port = gone.peer.port
+    with node(tmp_path, port) as running:
+        running.send([radiograph(tmp_path, 1), radiograph(tmp_path, 2)])
+        until(
+            lambda: (
+                [job.state for job in running.jobs()] == [State.REPORTED] * 2
+                and "peer.away" in running.log
+            )
+        )
+        with pacs(port=port) as back:
+            found = running.wait_for_studies(2)
+
+    assert {job.state for job in found} == {State.DELIVERED}
+    assert len(back.order) == len(set(back.order))
+
+
+def test_no_line_of_the_log_tells_who_the_patient_is(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    ds = synthetic_dx(1, rows=128, patient_name="SECRET^PERSON", patient_id="SECRET-ID")
+    ds.AccessionNumber = "SECRET-ACC"
+    ds.save_as(tmp_path / "1.dcm", enforce_file_format=True)
+    running.send([tmp_path / "1.dcm"])
+    running.wait_for_studies(1)
+    running.stop()
+
+    assert "job.reported" in running.log
+    assert "SECRET" not in running.log
+    assert not [p for p in tmp_path.rglob("*") if "SECRET" in p.name]
