@@ -79,7 +79,7 @@ class _Page:
         self.space(0.5)
         pen = self._reach(self.y + self.size)
         thick = max(1, self.size // 14)
-        pen.rectangle((self._left, self.y, self._right, self.y + thick - 1), fill=_RULE)
+        pen.rectangle((self._left, self.y, self._right - 1, self.y + thick - 1), fill=_RULE)
         self.space(0.6)
 
     def write(
@@ -112,7 +112,7 @@ class _Page:
         high, span = max(4, self.size // 3), self._right - self._left
         top = self.y + high // 3
         pen = self._reach(self.y + 3 * high)
-        pen.rectangle((self._left, top, self._right, top + high - 1), fill=_RULE)
+        pen.rectangle((self._left, top, self._right - 1, top + high - 1), fill=_RULE)
         if (filled := round(share * span)) > 0:
             pen.rectangle((self._left, top, self._left + filled, top + high - 1), fill=colour)
         at, thick = self._left + round(mark * span), max(2, self.size // 7)

@@ -1,5 +1,7 @@
 """Sources, predictions and orders for the tests of `report`: synthetic bodies, Gaussian heat."""
 
+import struct
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation
 
 from dicomnode.records import (
@@ -59,7 +62,7 @@ def chest(rows: int, columns: int) -> NDArray[np.uint8]:
 def heat(frame: FrameRef, x: float, y: float, width: float = 0.12) -> NDArray[np.float32]:
     rows, columns = np.mgrid[0 : frame.rows, 0 : frame.columns]
     away = ((columns / frame.columns - x) ** 2 + (rows / frame.rows - y) ** 2) / width**2
-    return np.exp(-away).astype(np.float32)
+    return np.asarray(np.exp(-away), dtype=np.float32)
 
 
 def ring(frame: FrameRef, x: float, y: float, radius: float = 0.1) -> Region:
@@ -197,3 +200,22 @@ def made(source: Source | None = None, regions: int = 1, **order: Any) -> tuple[
     """Results of a plain order, changed as told."""
     source = source or make_source()
     return make_results(source, make_prediction(source, regions), replace(ORDER, **order))
+
+
+def raw_header(**values: bytes) -> Dataset:
+    """A header as some sender encoded it, read back: only UIDs, sizes, and these bytes."""
+    plain = make_header()
+    elements = {
+        keyword: str(plain[keyword].value).encode()
+        for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+    } | values
+    encoded = b""
+    for tag, keyword in sorted((tag_for_keyword(keyword) or 0, keyword) for keyword in elements):
+        value = elements[keyword] + b" " * (len(elements[keyword]) % 2)
+        vr = dictionary_VR(tag).encode()
+        encoded += struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's own, on a character set it does not know
+        header = dcmread(BytesIO(encoded), force=True)
+    header.Rows, header.Columns = plain.Rows, plain.Columns
+    return header

@@ -1,0 +1,165 @@
+"""Identity: copied exactly, never mixed, and times in the zone they claim."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset, dcmread, dcmwrite
+
+from dicomnode.errors import ReportError
+from dicomnode.report import identity
+from tests.unit.report.samples import (
+    MODEL,
+    ORDER,
+    make_header,
+    make_prediction,
+    make_source,
+    raw_header,
+)
+
+NOON = datetime(2025, 6, 30, 23, 30, tzinfo=UTC)
+
+
+def written(ds: Dataset) -> Dataset:
+    out = BytesIO()
+    dcmwrite(out, ds, implicit_vr=False, little_endian=True)
+    return dcmread(BytesIO(out.getvalue()), force=True)
+
+
+def test_copies_patient_and_study_byte_for_byte() -> None:
+    values = {
+        "SpecificCharacterSet": b"ISO_IR 192",
+        "PatientName": "Núñez^María=王^小東".encode(),
+        "PatientID": b"0000 12-A/3",
+        "IssuerOfPatientID": b"HOSPITAL",
+        "PatientBirthDate": b"19700229"[:4] + b"0228",
+        "PatientSex": b"F",
+        "StudyDate": b"20250102",
+        "StudyTime": b"030405.6",
+        "AccessionNumber": b"0042",
+        "ReferringPhysicianName": "Doktor^Ärztin".encode(),
+        "StudyID": b"S1",
+        "StudyDescription": "Röntgen Thorax p.a.".encode(),
+    }
+    copy = written(identity.copied(raw_header(**values)))
+
+    for keyword, raw in values.items():
+        held = copy.get_item(keyword)
+        assert held is not None
+        assert isinstance(held.value, bytes | str)
+        sent = held.value.encode() if isinstance(held.value, str) else held.value
+        assert sent.rstrip(b" ") == raw, keyword
+
+
+def test_writes_the_character_set_it_writes_in() -> None:
+    header = raw_header(
+        SpecificCharacterSet=b"\\ISO 2022 IR 87",
+        PatientName=b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B",
+    )
+    copy = written(identity.copied(header))
+
+    assert copy.SpecificCharacterSet == "ISO_IR 192"
+    assert str(copy.PatientName) == "Yamada^Tarou=山田^太郎"
+
+
+def test_an_identity_that_is_too_long_is_not_cut() -> None:
+    long = "X" * 100
+    assert written(identity.copied(make_header(PatientID="1"))).PatientID == "1"
+    assert (
+        written(identity.copied(raw_header(PatientID=long.encode()))).get_item("PatientID").value
+        == long.encode()
+    )
+
+
+def test_type_2_attributes_are_there_even_where_the_source_has_none() -> None:
+    copy = identity.copied(raw_header())
+    for keyword in (
+        "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime",
+        "ReferringPhysicianName", "StudyID", "AccessionNumber",
+    ):  # fmt: skip
+        assert keyword in copy
+        assert not copy[keyword].value
+    assert "PatientAge" not in copy
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("M", "M"), ("O", "O"), ("U", ""), ("W", "")])
+def test_a_sex_the_standard_does_not_know_is_left_empty(sent: str, kept: str) -> None:
+    assert identity.copied(make_header(PatientSex=sent)).PatientSex == kept
+
+
+def test_says_that_the_identity_was_removed_and_how() -> None:
+    told = make_header(PatientIdentityRemoved="YES", DeidentificationMethod="By hand")
+    silent = make_header(PatientIdentityRemoved="YES")
+
+    assert identity.copied(told).DeidentificationMethod == "By hand"
+    assert identity.copied(silent).DeidentificationMethod == "See source images"
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+def test_refuses_images_of_two_patients_or_studies(keyword: str) -> None:
+    changed = make_header(2)
+    setattr(changed, keyword, "1.2.3")
+    with pytest.raises(ReportError) as raised:
+        identity.one_patient([make_header(1), changed])
+    assert "SYN-0001" not in str(raised.value)
+
+
+def test_refuses_what_has_no_image_or_no_study() -> None:
+    with pytest.raises(ReportError):
+        identity.one_patient([])
+    with pytest.raises(ReportError):
+        identity.one_patient([make_header(StudyInstanceUID=None)])
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour", "kept"),
+    [("+0200", "20250701 0130", True), ("-0330", "20250630 2000", True),
+     ("+9900", "20250630 2330", False), ("CET", "20250630 2330", False),
+     (None, "20250630 2330", False)],
+)  # fmt: skip
+def test_declares_a_zone_only_if_its_own_times_are_in_it(
+    zone: str | None, hour: str, kept: bool
+) -> None:
+    copy = identity.copied(make_header(TimezoneOffsetFromUTC=zone))
+
+    moment = identity.local_time(NOON, copy)
+
+    assert f"{moment:%Y%m%d %H%M}" == hour
+    assert ("TimezoneOffsetFromUTC" in copy) is kept
+
+
+def test_series_description_says_what_matters_before_it_is_cut() -> None:
+    source = make_source()
+    prediction = make_prediction(source)
+    named = replace(prediction, model=replace(MODEL, name="n" * 90))
+    order = replace(ORDER, partial=True, revision=12)
+    ds = identity.copied(source.headers[0])
+
+    identity.add_series(ds, named, order, "1.2.3", "AI report", "1")
+
+    assert ds.SeriesDescription.startswith("AI report, PARTIAL STUDY, revision 12: nnn")
+    assert len(ds.SeriesDescription) == 64
+    assert ds.SeriesNumber == 90121
+
+
+def test_names_the_node_the_model_and_the_modality_that_took_the_image() -> None:
+    header = make_header(Manufacturer="Maker", DeviceSerialNumber="77")
+    ds = Dataset()
+
+    identity.add_equipment(ds, header, MODEL, ORDER)
+
+    assert ds.Manufacturer == "dicomnode"
+    acquisition, processing = ds.ContributingEquipmentSequence
+    assert acquisition.PurposeOfReferenceCodeSequence[0].CodeValue == "109101"
+    assert (acquisition.Manufacturer, acquisition.DeviceSerialNumber) == ("Maker", "77")
+    assert processing.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+    assert processing.ManufacturerModelName == "demonstration"
+    assert processing.ContributionDateTime == "20250304233000+0000"
+
+
+def test_leaves_out_a_modality_that_does_not_say_who_made_it() -> None:
+    ds = Dataset()
+    identity.add_equipment(ds, make_header(Manufacturer=None), MODEL, ORDER)
+    (only,) = ds.ContributingEquipmentSequence
+    assert only.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"

@@ -1,0 +1,109 @@
+"""Results as a whole: repeatable, in order, whole files."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID
+from dicomnode.errors import ReportError
+from dicomnode.records import Prediction, Result, ResultKind
+from dicomnode.report.request import Order, Source
+from dicomnode.report.results import make_results
+from tests.unit.report.samples import (
+    ORDER,
+    earlier_report,
+    made,
+    make_ct,
+    make_header,
+    make_prediction,
+    make_source,
+    read,
+    report_of,
+)
+
+
+def test_the_same_arguments_give_the_same_bytes() -> None:
+    assert [r.part10 for r in made(make_ct())] == [r.part10 for r in made(make_ct())]
+
+
+def uids(source: Source, prediction: Prediction, order: Order) -> list[str]:
+    return [result.ref.sop_instance_uid for result in make_results(source, prediction, order)]
+
+
+def test_any_change_of_what_was_asked_changes_every_uid() -> None:
+    source = make_source()
+    prediction = make_prediction(source)
+    model = prediction.model
+    seen = set(uids(source, prediction, ORDER))
+    assert len(seen) == 2
+    changed = [
+        (prediction, replace(ORDER, pipeline="other")),
+        (prediction, replace(ORDER, revision=2)),
+        (prediction, replace(ORDER, partial=True)),
+        (prediction, replace(ORDER, received=2)),
+        (prediction, replace(ORDER, predecessors=(earlier_report(source),))),
+        (replace(prediction, model=replace(model, name="other")), ORDER),
+        (replace(prediction, model=replace(model, version="2")), ORDER),
+        (replace(prediction, model=replace(model, digest="00" * 32)), ORDER),
+    ]
+    for other_prediction, other_order in changed:
+        new = set(uids(source, other_prediction, other_order))
+        assert not new & seen
+        seen |= new
+    other = make_source(make_header(2))
+    assert not set(uids(other, make_prediction(other), ORDER)) & seen
+
+
+def test_running_later_does_not_change_the_uids() -> None:
+    source = make_source()
+    later = replace(ORDER, made_at=ORDER.made_at + timedelta(hours=1))
+    prediction = make_prediction(source)
+    assert uids(source, prediction, ORDER) == uids(source, prediction, later)
+
+
+def test_pictures_leave_before_the_report_and_each_kind_only_where_asked() -> None:
+    def kinds(results: tuple[Result, ...]) -> list[ResultKind]:
+        return [result.kind for result in results]
+
+    assert kinds(made()) == [ResultKind.SC, ResultKind.SR]
+    assert kinds(made(kinds=(ResultKind.SR,))) == [ResultKind.SR]
+    assert kinds(made(kinds=(ResultKind.SC,))) == [ResultKind.SC]
+
+
+def test_a_result_is_a_whole_file_and_is_what_its_reference_says() -> None:
+    for result in made():
+        ds = read(result)
+        assert result.part10[128:132] == b"DICM"
+        assert ds.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        assert ds.file_meta.ImplementationClassUID == IMPLEMENTATION_CLASS_UID
+        assert ds.file_meta.MediaStorageSOPInstanceUID == ds.SOPInstanceUID
+        assert ds.SOPClassUID == result.ref.sop_class_uid
+        assert ds.SOPInstanceUID == result.ref.sop_instance_uid
+        assert ds.SeriesInstanceUID == result.ref.series_uid
+        assert ds.StudyInstanceUID == result.ref.study_uid
+        assert ds.SOPInstanceUID != ds.SeriesInstanceUID
+        assert result.summary["Pleural effusion"] == 0.97
+
+
+def test_our_times_stand_in_the_zone_that_the_object_declares() -> None:
+    ds = report_of(made(make_source(make_header(TimezoneOffsetFromUTC="+0200"))))
+    assert ds.TimezoneOffsetFromUTC == "+0200"
+    assert (ds.ContentDate, ds.ContentTime) == ("20250305", "013000")
+
+
+def test_refuses_a_prediction_of_another_study_or_without_frames() -> None:
+    source = make_source()
+    other = make_source(make_header(StudyInstanceUID="1.2.3"))
+    with pytest.raises(ReportError):
+        make_results(source, make_prediction(other), ORDER)
+    with pytest.raises(ReportError):
+        make_results(source, make_prediction(source, frames=()), ORDER)
+
+
+def test_refuses_a_frame_whose_header_is_missing() -> None:
+    whole = make_ct(3)
+    short = make_source(*whole.headers[:2])
+    with pytest.raises(ReportError):
+        make_results(short, make_prediction(whole), ORDER)
