@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _BACKLOG = 128  #: connections the kernel holds until we take them
 _STRANGERS = 100  #: connections beyond `max_associations` that have not said who they are
 _LONGEST_GREETING_S = 30.0  #: from the connection to the A-ASSOCIATE-RQ (ARTIM, PS3.8 9.1.5)
+_POLL_S = 0.1  #: how soon `stop` is noticed
 _LEAST_PDU_BYTES = 256 * 1024  #: an A-ASSOCIATE-RQ may be longer than the P-DATA we ask for
 
 
@@ -61,7 +62,9 @@ class StoreServer:
         ae.acse_timeout = min(self._settings.idle_timeout_s, _LONGEST_GREETING_S)
         ae.add_supported_context(VERIFICATION)
         self._server = _Server(ae, self._settings, self._desk)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="listen")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_S,), name="listen"
+        )
         self._thread.start()
         log.info("receive.started", extra={"aet": self._settings.ae_title, "port": self.port})
 
@@ -115,6 +118,9 @@ class _Server(AssociationServer):
             exc_info=True,  # noqa: LOG014  # socketserver calls this while handling it
             extra={"address": client_address[0]},
         )
+
+    def service_actions(self) -> None:
+        """pynetdicom collects garbage here, every minute; Python does so by itself."""
 
     def shutdown(self) -> None:
         """Stop listening; associations go on."""
