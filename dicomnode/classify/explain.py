@@ -31,8 +31,9 @@ class Explainer:
     ) -> tuple[NDArray[np.float32], tuple[Region, ...]]:
         """The heat map of one label in source pixels, 0..1, and its regions."""
         placement = prepared.placement
+        image = prepared.tensor[None].to(self._device).requires_grad_()
         with torch.enable_grad():
-            coarse = self._cam.compute_map(prepared.tensor[None].to(self._device), class_idx=label)
+            coarse = self._cam.compute_map(image, class_idx=label)
         size = prepared.tensor.shape[-1]
         heat = placement.crop(resize(coarse[0, 0].detach().cpu().numpy(), size, size))
         heat = heat / (heat.max() or np.float32(1))

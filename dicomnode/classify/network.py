@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from monai.networks.nets import DenseNet, EfficientNetBN, ResNet, SEResNet50
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from dicomnode.classify.card import Card
 from dicomnode.classify.weights import load_weights
@@ -32,6 +33,7 @@ def build_network(card: Card) -> torch.nn.Module:
         ) from error
     if card.explanation.layer not in dict(network.named_modules()):
         raise ModelError(f"{card.name}: explanation.layer is no layer of the network")
+    convert_conv2d_weight_memory_format(network, torch.channels_last)  # half as fast again
     return network
 
 

@@ -64,15 +64,16 @@ class Recipe:
     most_rows: int = 352
     size_px: int = 160  #: of the network's input
     init_features: int = 16
-    growth_rate: int = 12
-    block_config: tuple[int, ...] = (4, 12)
+    growth_rate: int = 24
+    block_config: tuple[int, ...] = (2, 6)
+    bn_size: int = 2
     layer: str = "features.denseblock2"  #: whose activations Grad-CAM weighs
     epochs: int = 10
     batch: int = 16
     learning_rate: float = 3e-3  #: highest; AdamW, one cycle
     weight_decay: float = 1e-2
     contrast: float = 0.15  #: spread of random gain and offset
-    threads: int = 2  #: torch's; part of the result
+    threads: int = 1  #: torch's; part of the result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +131,7 @@ def _describe(recipe: Recipe) -> Card:
         "init_features": recipe.init_features,
         "growth_rate": recipe.growth_rate,
         "block_config": list(recipe.block_config),
+        "bn_size": recipe.bn_size,
     }
     labels = tuple(
         Label(name=name, code=Code(value=value, scheme="SCT", meaning=meaning), threshold=0.5)

@@ -1,0 +1,205 @@
+"""The study's answer from its frames, worked by hand on a network that measures brightness."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from dicomnode.classify.card import Input
+from dicomnode.classify.torch_classifier import TorchClassifier, load_classifier
+from dicomnode.errors import ModelError, NotAnalysable
+from dicomnode.records import Prediction, Presence
+from tests.factories import make_dataset, write_part10
+from tests.tiny_model import Brightness, make_card, make_label, make_model
+
+
+def grey(*levels: float, number: int = 1, **changes: Any) -> Dataset:
+    """An image with a frame of each level, 0 black to 1 white."""
+    stored = [np.full((16, 16), round(level * 4095), dtype="<u2").tobytes() for level in levels]
+    ds = make_dataset(
+        number,
+        RescaleIntercept="0",
+        WindowCenter="2048",
+        WindowWidth="4096",
+        PixelData=b"".join(stored),
+        NumberOfFrames=len(levels) if len(levels) > 1 else None,
+        **changes,
+    )
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
+    return ds
+
+
+def classify(images: Sequence[Dataset | Path], **changes: Any) -> Prediction:
+    card = make_card(**changes)
+    network = Brightness(len(card.labels))
+    return TorchClassifier(card, network, torch.device("cpu")).classify(images)
+
+
+def expected(level: float) -> float:
+    return round(1 / (1 + math.exp(5 - 10 * level)), 4)
+
+
+def shown(prediction: Prediction, images: list[Dataset]) -> list[tuple[int, int | None]]:
+    """Which frames were analysed: position of the image, number of the frame."""
+    uids = [image.SOPInstanceUID for image in images]
+    return [(uids.index(ref.image.sop_instance_uid), ref.frame) for ref in prediction.frames]
+
+
+def recipe(**changes: Any) -> Input:
+    usual: dict[str, Any] = {
+        "size_px": 16, "channels": 1, "resize": "pad", "mean": (0.0,), "std": (1.0,)
+    }  # fmt: skip
+    return Input(**(usual | changes))
+
+
+def test_says_how_probable_each_label_is() -> None:
+    labels = (make_label("one"), make_label("two"))
+    prediction = classify([grey(0.6)], labels=labels)
+    assert [finding.label for finding in prediction.findings] == ["one", "two"]
+    assert [finding.probability for finding in prediction.findings] == [expected(0.6)] * 2
+    assert prediction.model == make_card().model
+
+
+def test_the_most_suspicious_frame_speaks_for_the_study() -> None:
+    images = [grey(0.2, number=1), grey(0.4, 0.8, 0.3, number=2), grey(0.1, number=3)]
+    prediction = classify(images)
+    (finding,) = prediction.findings
+    assert finding.probability == expected(0.8)
+    assert finding.frame.image.sop_instance_uid == images[1].SOPInstanceUID
+    assert finding.frame.frame == 2
+    assert shown(prediction, images) == [(0, None), (1, 1), (1, 2), (1, 3), (2, None)]
+
+
+def test_the_first_of_equal_frames_speaks() -> None:
+    images = [grey(0.7, number=1), grey(0.7, number=2)]
+    assert classify(images).findings[0].frame.image.sop_instance_uid == images[0].SOPInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("threshold", "margin", "presence"),
+    [
+        (0.5, 0.0, Presence.PRESENT),  # the threshold itself is present
+        (0.5001, 0.0, Presence.ABSENT),
+        (0.52, 0.05, Presence.UNDETERMINED),
+        (0.48, 0.05, Presence.UNDETERMINED),
+        (0.6, 0.05, Presence.ABSENT),
+        (0.4, 0.05, Presence.PRESENT),
+    ],
+)
+def test_threshold_and_margin_decide(threshold: float, margin: float, presence: Presence) -> None:
+    label = make_label(threshold=threshold, margin=margin)
+    half = grey(0.5)
+    half.WindowCenter, half.WindowWidth = str(round(0.5 * 4095) + 0.5), "2"  # exactly one half
+    (finding,) = classify([half], labels=(label,)).findings
+    assert finding.probability == 0.5
+    assert finding.presence is presence
+
+
+def test_only_present_findings_are_explained() -> None:
+    labels = (make_label("low", 0.1), make_label("high", 0.99))
+    low, high = classify([grey(0.7)], labels=labels).findings
+    assert low.heat is not None
+    assert low.heat.shape == (16, 16)
+    assert low.regions
+    assert high.heat is None
+    assert high.regions == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "frames"),
+    [
+        ({"images": "first"}, [(0, None)]),
+        ({"images": "middle"}, [(1, 2)]),
+        ({"images": "all"}, [(0, None), (1, 1), (1, 2), (1, 3), (2, None)]),
+        ({"images": "all", "max_images": 2}, [(1, 1), (1, 3)]),
+        ({"images": "all", "max_images": 1}, [(1, 2)]),
+    ],
+)
+def test_the_card_says_which_frames_are_looked_at(
+    changes: dict[str, Any], frames: list[tuple[int, int | None]]
+) -> None:
+    images = [grey(0.2, number=1), grey(0.4, 0.8, 0.3, number=2), grey(0.1, number=3)]
+    assert shown(classify(images, input=recipe(**changes)), images) == frames
+
+
+def test_passes_over_objects_that_are_no_images() -> None:
+    report = make_dataset(9, PixelData=None, Rows=None, Columns=None)
+    images = [report, grey(0.3)]
+    assert shown(classify(images), images) == [(1, None)]
+
+
+def test_there_has_to_be_an_image() -> None:
+    report = make_dataset(9, PixelData=None, Rows=None, Columns=None)
+    for images in ([], [report]):
+        with pytest.raises(NotAnalysable, match="none of the objects is an image"):
+            classify(images)
+
+
+def test_one_broken_image_among_others_stops_the_study() -> None:
+    broken = grey(0.5, number=2)
+    broken.PixelData = broken.PixelData[:10]
+    with pytest.raises(NotAnalysable, match=f"image {broken.SOPInstanceUID}: .*ends early"):
+        classify([grey(0.5), broken])
+
+
+def test_a_file_gives_the_answer_of_its_dataset(tmp_path: Path) -> None:
+    path = write_part10(grey(0.25, 0.75), tmp_path / "image.dcm")
+    from_file, from_memory = classify([path]), classify([grey(0.25, 0.75)])
+    assert from_file.findings[0].probability == from_memory.findings[0].probability
+    assert from_file.frames == from_memory.frames
+
+
+def test_a_file_that_is_no_dicom_is_not_analysable(tmp_path: Path) -> None:
+    (tmp_path / "image.dcm").write_bytes(b"nothing of the kind" * 20)
+    with pytest.raises(NotAnalysable, match="cannot be read"):
+        classify([tmp_path / "image.dcm"])
+    with pytest.raises(NotAnalysable, match="cannot be read"):
+        classify([tmp_path / "missing.dcm"])
+
+
+def test_a_number_of_frames_that_is_no_number_is_not_analysable() -> None:
+    ds = grey(0.5)
+    ds.add_new("NumberOfFrames", "LO", "many")
+    with pytest.raises(NotAnalysable, match="number of frames"):
+        classify([ds])
+
+
+def test_a_network_that_answers_with_no_number_is_a_broken_model() -> None:
+    network = Brightness()
+    torch.nn.init.constant_(network.look.weight, float("nan"))
+    classifier = TorchClassifier(make_card(), network, torch.device("cpu"))
+    with pytest.raises(ModelError, match="not a number"):
+        classifier.classify([grey(0.5)])
+
+
+def test_looking_at_an_explanation_changes_no_later_answer() -> None:
+    classifier = TorchClassifier(
+        make_card(labels=(make_label(threshold=0.1),)), Brightness(), torch.device("cpu")
+    )
+    first, *later = [classifier.classify([grey(0.6)]).findings[0] for _ in range(3)]
+    assert first.heat is not None
+    for answer in later:
+        assert answer.probability == first.probability
+        assert answer.heat is not None
+        assert np.array_equal(answer.heat, first.heat)
+
+
+def test_loads_a_model_folder_on_the_processor(tmp_path: Path) -> None:
+    card = make_model(tmp_path)
+    classifier = load_classifier(tmp_path, device="cpu")
+    assert classifier.model == card.model
+    assert len(classifier.classify([grey(0.5)]).findings) == 1
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "xpu", "gpu", ""])
+def test_says_that_a_device_is_not_here(tmp_path: Path, device: str) -> None:
+    make_model(tmp_path)
+    with pytest.raises(ModelError, match="is not here"):
+        load_classifier(tmp_path, device=device)
