@@ -10,7 +10,51 @@ from pydicom import Dataset
 
 from dicomnode.records import Concept, Presence
 
-__all__ = ["PRESENCE", "PRIVATE_SCHEME", "coded", "modality", "private_schemes", "probability_of"]
+__all__ = [
+    "ACQUISITION_EQUIPMENT",
+    "ALGORITHM_NAME",
+    "ALGORITHM_PARAMETERS",
+    "ALGORITHM_VERSION",
+    "COLUMNS",
+    "COMMENT",
+    "DEVICE",
+    "DEVICE_MANUFACTURER",
+    "DEVICE_MODEL",
+    "DEVICE_NAME",
+    "DEVICE_UID",
+    "ENGLISH",
+    "FINDING",
+    "FRAME_OF_REFERENCE",
+    "IMAGE_LIBRARY",
+    "IMAGE_LIBRARY_GROUP",
+    "IMAGE_REGION",
+    "IMAGING_MEASUREMENTS",
+    "IMAGING_PROCEDURE",
+    "LANGUAGE",
+    "MEASUREMENT_GROUP",
+    "MODALITY",
+    "OBSERVER_TYPE",
+    "ORIGINAL_SOURCE",
+    "PERCENT",
+    "PIXELS",
+    "PRESENCE",
+    "PRIVATE_SCHEME",
+    "PROCEDURE_REPORTED",
+    "PROCESSING_EQUIPMENT",
+    "QUALITATIVE_EVALUATIONS",
+    "REPORT",
+    "ROWS",
+    "SOURCE",
+    "SOURCE_OF_PROCESSING",
+    "STUDY_DATE",
+    "TRACKING_IDENTIFIER",
+    "TRACKING_UID",
+    "VISUAL_EXPLANATION",
+    "coded",
+    "modality",
+    "private_schemes",
+    "probability_of",
+]
 
 #: Our own coding scheme; designators that begin with 99 are private (PS3.16 section 8.2).
 PRIVATE_SCHEME = "99DICOMNODE"
@@ -104,7 +148,7 @@ def modality(value: str) -> Concept | None:
 
 
 def probability_of(finding: Concept) -> Concept:
-    """ "Probability of X": viewers draw the meaning as the label, so it must name the finding."""
+    """The name of its number; viewers draw the meaning as the label, so it names the finding."""
     return Concept(
         value=f"P{finding.value}",
         scheme=PRIVATE_SCHEME,

@@ -12,7 +12,20 @@ from pydicom import Dataset
 from dicomnode.records import Concept, FrameRef, InstanceRef
 from dicomnode.report import codes
 
-__all__ = ["code", "container", "date", "image", "number", "outline", "text", "uid"]
+__all__ = [
+    "CONTAINS",
+    "HAS_ACQ_CONTEXT",
+    "HAS_CONCEPT_MOD",
+    "HAS_OBS_CONTEXT",
+    "code",
+    "container",
+    "date",
+    "image",
+    "number",
+    "outline",
+    "text",
+    "uid",
+]
 
 CONTAINS = "CONTAINS"
 HAS_CONCEPT_MOD = "HAS CONCEPT MOD"

@@ -46,12 +46,8 @@ def _read_again(text: str) -> str:
 
 def _declared(header: Dataset) -> list[str]:
     """The values of Specific Character Set (0008,0005), empty where there is none."""
-    if "SpecificCharacterSet" not in header:
-        return []
-    raw = header.get_item(0x00080005).value or ""
-    if isinstance(raw, bytes):
-        raw = raw.decode("ascii", "replace")
-    names = raw.split("\\") if isinstance(raw, str) else [str(name or "") for name in raw]
+    declared = header.get("SpecificCharacterSet") or ""
+    names = [declared] if isinstance(declared, str) else [str(name or "") for name in declared]
     names = [name.strip(" \0") for name in names]
     return names if any(names) else []
 
