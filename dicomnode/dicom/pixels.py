@@ -9,21 +9,24 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length, iter_pixels
-from pydicom.uid import UID, ExplicitVRBigEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
 
+from dicomnode.dicom.codestream import codestream_size
 from dicomnode.errors import NotAnalysable
 from dicomnode.records import FrameRef, InstanceRef
 
-__all__ = ["MAX_PIXELS", "Frame", "display", "frames", "has_pixels", "instance_ref"]
+__all__ = ["MAX_PIXELS", "Frame", "display", "frames"]
 
 #: Rows times columns of one frame; larger ones are refused before anything is decoded.
 MAX_PIXELS = 1 << 26
@@ -58,21 +61,6 @@ class Frame:
     aspect: float  #: row spacing / column spacing: above 1, pixels are taller than wide
 
 
-def has_pixels(dataset: Dataset) -> bool:
-    """Is this an image at all (reports, presentation states and others are not)?"""
-    return "PixelData" in dataset
-
-
-def instance_ref(dataset: Dataset) -> InstanceRef:
-    """The name of the object, as results refer to it."""
-    return InstanceRef(
-        sop_class_uid=str(dataset.get("SOPClassUID", "")),
-        sop_instance_uid=str(dataset.get("SOPInstanceUID", "")),
-        series_uid=str(dataset.get("SeriesInstanceUID", "")),
-        study_uid=str(dataset.get("StudyInstanceUID", "")),
-    )
-
-
 def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[Frame]:
     """Every frame, or those with these numbers (from 1), one at a time; NotAnalysable if broken."""
     with _guarded("attributes of the pixels are wrong"):
@@ -81,6 +69,8 @@ def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[F
     wanted = range(1, count + 1) if numbers is None else numbers
     if not all(1 <= number <= count for number in wanted):
         raise NotAnalysable(f"a frame was asked for that is not one of 1 to {count}")
+    with _guarded("the compressed frames cannot be found"):
+        _check_codestreams(dataset, wanted, count)
     indices = None if numbers is None else [number - 1 for number in numbers]
     stored = iter_pixels(dataset, indices=indices)
     for number in wanted:
@@ -117,7 +107,7 @@ def _guarded(problem: str) -> Iterator[None]:
 
 def _check(dataset: Dataset, count: int) -> None:
     """Refuse what cannot be decoded, or should not be tried, with the reason in words."""
-    if not has_pixels(dataset):
+    if "PixelData" not in dataset:
         raise NotAnalysable("the object has no pixel data")
     rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
     if rows < 1 or columns < 1:
@@ -136,6 +126,19 @@ def _check(dataset: Dataset, count: int) -> None:
             )
 
 
+def _check_codestreams(dataset: Dataset, wanted: Sequence[int], count: int) -> None:
+    """A codestream may claim more than the attributes: small to send, and fills the memory."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated or syntax == RLELossless:
+        return
+    stated = (int(dataset.Rows), int(dataset.Columns))
+    codestreams = generate_frames(dataset.PixelData, number_of_frames=count)
+    for number, codestream in enumerate(islice(codestreams, max(wanted, default=0)), start=1):
+        size = codestream_size(codestream) if number in wanted else None
+        if size is not None and size != stated:
+            raise NotAnalysable(f"frame {number} of {count} is not of the size the image states")
+
+
 def _decodable(syntax: UID) -> bool:
     try:
         return bool(get_decoder(syntax).is_available)
@@ -152,12 +155,21 @@ def _frame(dataset: Dataset, number: int, count: int, stored: NDArray[Any]) -> F
     pixels = _grey(dataset, places, stored) if rgb is None else _luminance(rgb)
     rows, columns = pixels.shape
     ref = FrameRef(
-        image=instance_ref(dataset),
+        image=_instance_ref(dataset),
         frame=number if count > 1 else None,
         rows=rows,
         columns=columns,
     )
     return Frame(ref=ref, pixels=pixels, rgb=rgb, aspect=_aspect(places))
+
+
+def _instance_ref(dataset: Dataset) -> InstanceRef:
+    return InstanceRef(
+        sop_class_uid=str(dataset.get("SOPClassUID", "")),
+        sop_instance_uid=str(dataset.get("SOPInstanceUID", "")),
+        series_uid=str(dataset.get("SeriesInstanceUID", "")),
+        study_uid=str(dataset.get("StudyInstanceUID", "")),
+    )
 
 
 def _places(dataset: Dataset, index: int) -> list[Dataset]:

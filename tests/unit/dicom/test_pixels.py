@@ -479,9 +479,18 @@ def test_refuses_in_words(changes: dict[str, Any], words: str) -> None:
 
 def test_refuses_a_damaged_codestream() -> None:
     ds = image([[0, 1], [2, 3]], syntax=JPEG2000Lossless)
-    ds.PixelData = encapsulate([b"\xff\x4f\xff\x51 this is no image at all"])
+    ds.PixelData = encapsulate([b"\xff\x4f\xff\x90 this is no image at all"])
     ds["PixelData"].is_undefined_length = True
     with pytest.raises(NotAnalysable, match="cannot be decoded"):
+        list(frames(ds))
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
+def test_refuses_a_codestream_larger_than_its_image(syntax: str) -> None:
+    ds = image(np.arange(4096).reshape(64, 64))
+    ds.compress(syntax, generate_instance_uid=False)
+    ds.Rows = 32
+    with pytest.raises(NotAnalysable, match="not of the size the image states"):
         list(frames(ds))
 
 
