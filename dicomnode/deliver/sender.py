@@ -1,12 +1,13 @@
 """Send files to a peer: one association a batch, every byte as it lies on disk (C-STORE SCU)."""
 
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.dsutils import split_dataset
@@ -22,6 +23,18 @@ __all__ = ["send"]
 
 _MOST_CONTEXTS = 128  #: in one association: the odd numbers of one byte (PS3.8 Table 9-13)
 _SLOWEST_BYTES_PER_S = 100_000  #: a connection slower than this is taken for dead
+
+#: What pydicom raises for bytes that are no file meta information.
+_GARBLED = (
+    AttributeError,
+    BytesLengthException,
+    InvalidDicomError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +104,7 @@ def _look(number: int, path: Path) -> _Object:
         )
     except OSError as error:
         raise StoreError(f"the file cannot be read: {error.strerror}") from error
-    except (InvalidDicomError, AttributeError, ValueError, TypeError, LookupError) as error:
+    except _GARBLED as error:
         raise Unreadable("not a DICOM file with its meta information (PS3.10 7.1)") from error
     uids = (found.sop_class, found.sop_instance_uid, found.transfer_syntax)
     if found.size <= 0 or not all(is_uid(uid) for uid in uids):
@@ -131,9 +144,9 @@ def _send_batch(
     try:
         with associate(peer, our_title, contexts) as association:
             while left and not problem and association.is_established:
-                found = left.popleft()
-                number = (len(batch) - len(left) - 1) % 65535 + 1
+                found, number = left[0], (len(batch) - len(left)) % 65535 + 1
                 outcome = _store(association, found, peer, message_id=number)
+                left.popleft()
                 tell(found.number, outcome)
                 if in_order and outcome.verdict is Verdict.LATER:
                     problem = "what goes before it has to wait"
@@ -170,6 +183,7 @@ def _store(association: Association, found: _Object, peer: Peer, *, message_id: 
     try:
         answer = association.send_c_store(found.path, msg_id=message_id)
     except OSError as error:
+        association.abort()  # it has half an object
         problem = f"the file cannot be read: {error.strerror}"
         return _unsent(found.sop_instance_uid, StoreError(problem))
     if "Status" not in answer:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -19,10 +21,11 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 from pynetdicom import evt
+from pynetdicom.association import Association
 
 from dicomnode.deliver.sender import send
 from dicomnode.records import Outcome, Verdict
-from tests.factories import encode, make_dataset, make_peer, uid, write_part10
+from tests.factories import encode, make_dataset, make_part10, make_peer, uid, write_part10
 from tests.pacs import FakePacs, free_port, listening, pacs
 
 US = "DICOMNODE"
@@ -147,6 +150,62 @@ def test_what_is_no_dicom_file_stops_nobody(fake: FakePacs, tmp_path: Path) -> N
     assert outcomes[0].message == "not a DICOM file with its meta information (PS3.10 7.1)"
     assert outcomes[3].message.startswith("the file holds no dataset")
     assert outcomes[4].message == "the file cannot be read: No such file or directory"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of pydicom, of odd values
+def test_garbled_meta_information_is_refused_and_raises_nothing(tmp_path: Path) -> None:
+    whole = make_part10(make_dataset())
+    away = make_peer(port=free_port())
+    files = []
+    for seed in range(300):
+        random = Random(seed)  # noqa: S311  not for secrets
+        garbled = bytearray(whole[: random.randrange(100, 700)])
+        for _ in range(4):
+            garbled[random.randrange(len(garbled))] = random.randrange(256)
+        files.append(tmp_path / f"{seed}.dcm")
+        files[-1].write_bytes(garbled)
+
+    outcomes = send(files, away, US)
+
+    assert Verdict.NEVER in verdicts(outcomes)
+    assert set(verdicts(outcomes)) <= {Verdict.NEVER, Verdict.UNTRIED}
+
+
+def test_a_file_that_breaks_while_it_is_sent_ends_the_association(
+    fake: FakePacs, three: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an object is on the wire: what comes next must not be taken for its other half."""
+    real = Association.send_c_store
+
+    def broken(self: Association, path: Path, msg_id: int) -> Dataset:
+        if path == three[1]:
+            raise OSError(5, "Input/output error")
+        return real(self, path, msg_id=msg_id)
+
+    monkeypatch.setattr(Association, "send_c_store", broken)
+
+    outcomes = send(three, fake.peer, US)
+
+    assert verdicts(outcomes) == [Verdict.STORED, Verdict.LATER, Verdict.UNTRIED]
+    assert outcomes[1].message == "the file cannot be read: Input/output error"
+
+
+def test_an_association_lost_between_two_objects_leaves_the_rest_untried(
+    fake: FakePacs, three: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Association.send_c_store
+
+    def lost(self: Association, path: Path, msg_id: int) -> Dataset:
+        if path == three[1]:
+            self.abort()
+        return real(self, path, msg_id=msg_id)
+
+    monkeypatch.setattr(Association, "send_c_store", lost)
+
+    outcomes = send(three, fake.peer, US)
+
+    assert verdicts(outcomes) == [Verdict.STORED, Verdict.UNTRIED, Verdict.UNTRIED]
+    assert outcomes[1].message == "PACS hung up"
 
 
 def test_nothing_to_send_opens_no_association(fake: FakePacs) -> None:

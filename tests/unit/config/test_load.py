@@ -98,8 +98,8 @@ def test_the_message_shows_place_value_and_what_would_be_right(tmp_path: Path) -
         ("[receive]\nxyzzy = 1\n", 2, "receive.xyzzy", "is not known"),
         ("keep_days = 1\n", 1, "keep_days", "is not known here; it belongs under [storage]"),
         ("receive = 1\n", 1, "receive", "must be a table of its own"),
-        ("receive.port = 0\n", 1, "receive.port", "must be greater than 0"),
-        ('[receive]\n"port" = 0\n', 2, "receive.port", "must be greater than 0"),
+        ("receive.port = -1\n", 1, "receive.port", "must be greater than or equal to 0"),
+        ('[receive]\n"port" = -1\n', 2, "receive.port", "must be greater than or equal to 0"),
         ('[receive]\nconflict = "both"\n', 2, "receive.conflict", "must be 'refuse' or 'keep'"),
         ("[receive]\nport = inf\n", 2, "receive.port", "must be a finite number"),
         (
@@ -255,7 +255,7 @@ def test_windows_line_ends_and_byte_order_mark_are_no_mistake(tmp_path: Path) ->
 
 
 def test_windows_line_ends_do_not_move_the_line(tmp_path: Path) -> None:
-    assert only(write(tmp_path, node=b"[receive]\r\n# port\r\n\r\nport = 0\r\n")).line == 4
+    assert only(write(tmp_path, node=b"[receive]\r\n# port\r\n\r\nport = -1\r\n")).line == 4
 
 
 def test_a_file_that_is_a_folder_is_named(tmp_path: Path) -> None:
@@ -317,3 +317,10 @@ def test_ae_titles_stay_text(tmp_path: Path, title: str) -> None:
     folder = write(tmp_path, peers_pacs=PACS.replace("ORTHANC", title))
 
     assert load(folder).peers["pacs"].ae_title == title.strip()
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "../pacs", "a" * 65])
+def test_a_destination_that_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
+    mistake = only(write(tmp_path, pipelines_chest=f'destinations = ["{name}"]\n'))
+
+    assert mistake.problem.startswith("a name has 1 to 64 letters")
