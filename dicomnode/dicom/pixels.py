@@ -66,9 +66,9 @@ def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[F
     with _guarded("attributes of the pixels are wrong"):
         count = max(1, int(dataset.get("NumberOfFrames") or 1))
         _check(dataset, count)
-    wanted = range(1, count + 1) if numbers is None else numbers
-    if not all(1 <= number <= count for number in wanted):
+    if numbers is not None and not all(1 <= number <= count for number in numbers):
         raise NotAnalysable(f"a frame was asked for that is not one of 1 to {count}")
+    wanted = range(1, count + 1) if numbers is None else numbers
     with _guarded("the compressed frames cannot be found"):
         _check_codestreams(dataset, wanted, count)
     indices = None if numbers is None else [number - 1 for number in numbers]
@@ -133,7 +133,8 @@ def _check_codestreams(dataset: Dataset, wanted: Sequence[int], count: int) -> N
         return
     stated = (int(dataset.Rows), int(dataset.Columns))
     codestreams = generate_frames(dataset.PixelData, number_of_frames=count)
-    for number, codestream in enumerate(islice(codestreams, max(wanted, default=0)), start=1):
+    last = max(wanted, default=0) if len(wanted) < count else count
+    for number, codestream in enumerate(islice(codestreams, last), start=1):
         size = codestream_size(codestream) if number in wanted else None
         if size is not None and size != stated:
             raise NotAnalysable(f"frame {number} of {count} is not of the size the image states")

@@ -502,6 +502,13 @@ def test_refuses_a_compressed_image_that_lacks_frames() -> None:
         list(frames(ds))
 
 
+def test_an_absurd_number_of_frames_costs_no_time() -> None:
+    ds = image(np.arange(256).reshape(16, 16))
+    ds.compress(RLELossless, generate_instance_uid=False)
+    ds.NumberOfFrames = 2**31 - 1
+    assert next(frames(ds)).ref.frame == 1
+
+
 def test_says_nothing_of_the_patient_when_it_refuses() -> None:
     with pytest.raises(NotAnalysable) as caught:
         list(frames(image([[0, 1]], PixelData=b"")))
