@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 from pydicom import dcmread
+from rich.text import Text
 
-from dicomnode.cli.output import console, table
+from dicomnode.cli.output import print_table
 from dicomnode.node.archive import Archive
 from dicomnode.records import InstanceRef, Job, State
 from dicomnode.report.text import sr_html
@@ -28,21 +29,19 @@ class Ended:
 
 def show(ended: Sequence[Ended]) -> None:
     """Print one row a study."""
-    rows = table("", "study", "planted", "state", "probabilities (automated, not verified)")
+    rows = []
     for number, item in enumerate(ended, 1):
         style = "green" if item.job.state is State.DELIVERED else "bold red"
-        found = ", ".join(_percent(item.probabilities)) or item.job.reason
-        state = f"[{style}]{item.job.state}[/]"
-        rows.add_row(str(number), item.planted or "(yours)", state, found)
-    console.print(rows)
+        found = _percent(item.probabilities) if item.probabilities else Text(item.job.reason)
+        rows.append((str(number), item.planted or "(yours)", Text(item.job.state, style), found))
+    print_table(["study", "planted", "state", "probabilities (automated, not verified)"], rows)
 
 
-def _percent(probabilities: dict[str, float]) -> list[str]:
+def _percent(probabilities: dict[str, float]) -> Text:
     by_size = sorted(probabilities.items(), key=lambda item: -item[1])
-    return [
-        f"[bold]{label} {value:.0%}[/]" if value >= 0.5 else f"{label} {value:.0%}"
-        for label, value in by_size
-    ]
+    return Text(", ").join(
+        Text(f"{label} {value:.0%}", "bold" if value >= 0.5 else "") for label, value in by_size
+    )
 
 
 def write(ended: Sequence[Ended], archive: Archive, folder: Path) -> Path:

@@ -4,9 +4,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from dicomnode.classify.card import Estimate, find_models, read_card
-from dicomnode.cli.output import ConfigOption, JsonOption, console, errors, print_json, table
+from dicomnode.classify.card import Card, Estimate, Measures, find_models, read_card
+from dicomnode.cli.output import (
+    ConfigOption,
+    JsonOption,
+    console,
+    errors,
+    print_json,
+    print_table,
+)
 from dicomnode.config.load import load
 from dicomnode.errors import NotFound
 
@@ -29,11 +37,11 @@ def list_models(config: ConfigOption = Path("ae_config"), as_json: JsonOption = 
     if as_json:
         print_json({name: card.model_dump(mode="json") for name, card in cards.items()})
         return
-    rows = table("", "model", "version", "findings", "intended use")
-    for name, card in cards.items():
-        labels = ", ".join(label.name for label in card.labels)
-        rows.add_row(name, card.version, labels, card.intended_use)
-    console.print(rows)
+    rows = [
+        (name, card.version, ", ".join(label.name for label in card.labels), card.intended_use)
+        for name, card in cards.items()
+    ]
+    print_table(["model", "version", "findings", "intended use"], rows)
 
 
 @app.command()
@@ -50,27 +58,39 @@ def show(
         card = read_card(found[name])
     if as_json:
         print_json(card.model_dump(mode="json"))
-        return
-    console.print(f"[bold]{card.name}[/] {card.version}, by {card.manufacturer}")
-    console.print(card.disclaimer, style="bold yellow", highlight=False)
-    console.print(card.intended_use, highlight=False)
-    console.print(
-        f"\nfolder   {found[name]}\nweights  SHA-256 {card.weights.sha256}", highlight=False
-    )
-    labels = table("\nfindings", "finding", "code", "threshold", "undetermined within")
-    for label in card.labels:
-        code = f"({label.code.value}, {label.code.scheme}, {label.code.meaning})"
-        labels.add_row(label.name, code, f"{label.threshold:.1%}", f"±{label.margin:.1%}")
-    console.print(labels)
+    else:
+        _print_card(card, found[name])
+
+
+def _print_card(card: Card, folder: Path) -> None:
+    console.print(Text(f"{card.name} {card.version}, by {card.manufacturer}", "bold"))
+    console.print(Text(card.disclaimer, "bold yellow"))
+    console.print(Text(card.intended_use))
+    place = f"\nfolder\n  {folder}\nSHA-256 of the weights\n  {card.weights.sha256}"
+    console.print(Text(place), soft_wrap=True)
+    labels = [
+        (
+            label.name,
+            f"({label.code.value}, {label.code.scheme}, {label.code.meaning})",
+            f"{label.threshold:.1%}",
+            f"±{label.margin:.1%}",
+        )
+        for label in card.labels
+    ]
+    print_table(["finding", "code", "threshold", "undetermined within"], labels, title="findings")
     if card.evaluation is None:
         console.print("\nThe card has no measurements.", style="bold yellow")
         return
-    measured = f"\nmeasured on {card.evaluation.images} images: {card.evaluation.dataset}"
-    rows = table(measured, "finding", "AUROC", "sensitivity", "specificity", "with", "without")
-    for line in card.evaluation.measures:
-        values = (_estimate(value) for value in (line.auroc, line.sensitivity, line.specificity))
-        rows.add_row(line.label, *values, str(line.positives), str(line.negatives))
-    console.print(rows)
+    print_table(
+        ["finding", "AUROC", "sensitivity", "specificity", "with", "without"],
+        [_measured(line) for line in card.evaluation.measures],
+        title=f"measured on {card.evaluation.images} images: {card.evaluation.dataset}",
+    )
+
+
+def _measured(line: Measures) -> tuple[str, ...]:
+    values = (_estimate(value) for value in (line.auroc, line.sensitivity, line.specificity))
+    return line.label, *values, str(line.positives), str(line.negatives)
 
 
 def _estimate(value: Estimate) -> str:

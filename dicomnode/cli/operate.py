@@ -2,12 +2,14 @@
 
 import signal
 import threading
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from dicomnode.classify.card import find_models, read_card
 from dicomnode.cli.output import (
@@ -17,8 +19,8 @@ from dicomnode.cli.output import (
     errors,
     fail,
     print_json,
+    print_table,
     progress,
-    table,
 )
 from dicomnode.config.load import Settings, load
 from dicomnode.config.template import write_commented
@@ -27,8 +29,9 @@ from dicomnode.dicom import network
 from dicomnode.errors import DicomnodeError, NotFound
 from dicomnode.log import configure
 from dicomnode.node.build import build_service, open_worklist
+from dicomnode.node.process import stop_at_end_of_input
 from dicomnode.records import Outcome, Peer, Verdict
-from dicomnode.worklist.schema import upgrade
+from dicomnode.worklist.schema import is_there
 
 __all__ = ["check", "echo", "init", "send", "serve", "worker"]
 
@@ -56,7 +59,7 @@ def check(
     """Check the configuration: files, models, database; and ask each peer whether it hears us."""
     with errors():
         settings = load(config)
-    problems = _check_parts(settings)
+        problems = _check_parts(settings)
     title = settings.node.receive.ae_title
     peers = {} if offline else settings.peers
     answers = {name: network.echo(peer, title) for name, peer in peers.items()}
@@ -67,20 +70,21 @@ def check(
     else:
         console.print(f"{config}: the files are right", highlight=False)
         for problem in problems:
-            console.print(f"[bold red]wrong[/]  {problem}", highlight=False)
-        rows = table("", "peer", "AE title", "address", "C-ECHO")
-        for name, answer in answers.items():
-            peer, style = settings.peers[name], "green" if answer.ok else "bold red"
-            place = f"{peer.host}:{peer.port}"
-            rows.add_row(name, peer.ae_title, place, f"[{style}]{answer.message}[/]")
+            console.print(Text.assemble(("wrong  ", "bold red"), problem), soft_wrap=True)
         if answers:
-            console.print(rows)
+            rows = [_heard(settings.peers[name], answer) for name, answer in answers.items()]
+            print_table(["peer", "AE title", "address", "C-ECHO"], rows)
     if not ok:
         raise typer.Exit(1)
 
 
+def _heard(peer: Peer, answer: network.EchoAnswer) -> tuple[str | Text, ...]:
+    words = Text(answer.message, "green" if answer.ok else "bold red")
+    return peer.name, peer.ae_title, f"{peer.host}:{peer.port}", words
+
+
 def _check_parts(settings: Settings) -> list[str]:
-    """What the files name but cannot show: models on disk, and the database."""
+    """What the files name but cannot show: models on disk, and the database. Changes nothing."""
     problems = []
     folders = find_models(settings.node.classify.models)
     for name, pipeline in settings.pipelines.items():
@@ -93,7 +97,8 @@ def _check_parts(settings: Settings) -> list[str]:
             problems.append(f"pipelines/{name}.toml: {error}")
     if settings.node.worklist.url:
         try:
-            upgrade(open_worklist(settings))
+            with closing(open_worklist(settings)) as database:
+                is_there(database)
         except DicomnodeError as error:
             problems.append(f"node.toml: worklist.url: {error}")
     return problems
@@ -118,7 +123,7 @@ def worker(
 ) -> None:
     """Classify and report (started by `serve`; ends when its standard input ends)."""
     # Torch, MONAI and highdicom take seconds to import, and no other command needs them.
-    from dicomnode.node.build_worker import build_worker, stop_at_end_of_input
+    from dicomnode.node.build_worker import build_worker
 
     with errors():
         settings = load(config)

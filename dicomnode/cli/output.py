@@ -1,7 +1,7 @@
 """What every command shares: where the configuration is, how output looks, how errors end it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from dicomnode.errors import ConfigError, DicomnodeError
 
@@ -20,8 +21,8 @@ __all__ = [
     "errors",
     "fail",
     "print_json",
+    "print_table",
     "progress",
-    "table",
 ]
 
 ConfigOption = Annotated[
@@ -72,9 +73,17 @@ def progress(what: str, total: int, *, hidden: bool = False) -> Iterator[Callabl
         yield lambda: bar.advance(task)
 
 
-def table(title: str, *columns: str) -> Table:
-    """An empty table in the one style of this program."""
-    made = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, title: str = ""
+) -> None:
+    """Print a table in the one style of this program. Words come from everywhere, so nothing in a
+    cell is taken for markup.
+    """
+    made = Table(header_style="bold", box=None, pad_edge=False)
     for column in columns:
         made.add_column(column, overflow="fold")
-    return made
+    for row in rows:
+        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    if title:
+        console.print(f"\n{title}", style="italic", markup=False, highlight=False)
+    console.print(made)

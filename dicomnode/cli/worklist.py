@@ -1,17 +1,32 @@
 """`dicomnode worklist`: see what is queued, running, done or stuck, and act on it."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
-from dicomnode.cli.output import ConfigOption, JsonOption, console, errors, print_json, table
+from dicomnode.cli.output import (
+    ConfigOption,
+    JsonOption,
+    console,
+    errors,
+    print_json,
+    print_table,
+)
 from dicomnode.config.load import load
+from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
 from dicomnode.records import Delivery, Job, State
+from dicomnode.storage.database import Database
 from dicomnode.worklist import history, jobs, outbox, queue
+from dicomnode.worklist.history import Event
+from dicomnode.worklist.schema import is_there
 
 __all__ = ["app"]
 
@@ -39,18 +54,16 @@ def list_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, the newest first."""
-    with errors(), open_worklist(load(config)).reading() as tx:
+    with errors(), _worklist(config) as database, database.reading() as tx:
         found = jobs.listed(tx, states=state or (), study_uid=study, limit=limit)
         counts = jobs.count(tx)
     if as_json:
         print_json([asdict(job) for job in found])
         return
-    rows = table("", "job", "state", "study", "pipeline", "images", "changed", "reason")
-    for job in found:
-        rows.add_row(*_row(job))
-    console.print(rows)
+    if found:
+        _print_jobs(found)
     totals = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-    console.print(totals or "The worklist is empty.", style="dim")
+    console.print(totals or "The worklist is empty.", style="dim", highlight=False)
 
 
 @app.command()
@@ -58,7 +71,7 @@ def show(
     job_id: JobArgument, config: ConfigOption = Path("ae_config"), as_json: JsonOption = False
 ) -> None:
     """Show one job: its findings, where its results went, and all that happened."""
-    with errors(), open_worklist(load(config)).reading() as tx:
+    with errors(), _worklist(config) as database, database.reading() as tx:
         job = jobs.get(tx, job_id)
         results = outbox.results_of(tx, job_id)
         owed = outbox.of_job(tx, job_id)
@@ -71,22 +84,17 @@ def show(
             | {"history": [asdict(event) for event in events]}
         )
         return
-    rows = table("", "job", "state", "study", "pipeline", "images", "changed", "reason")
-    rows.add_row(*_row(job))
-    console.print(rows)
+    _print_jobs([job])
     if results:
         _print_findings(results[-1][1])
         _print_deliveries(owed)
-    past = table("\nhistory of the study", "at", "job", "event", "detail")
-    for event in events:
-        past.add_row(_time(event.at), str(event.job_id or ""), event.event, event.detail)
-    console.print(past)
+    _print_history(events)
 
 
 @app.command()
 def retry(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None:
     """Do again what failed: classify again, or send again what a peer refused."""
-    with errors(), open_worklist(load(config)).transaction() as tx:
+    with errors(), _worklist(config) as database, database.transaction() as tx:
         job = queue.retry(tx, job_id, now=datetime.now(UTC))
     console.print(f"job {job.id} is {job.state}")
 
@@ -94,32 +102,76 @@ def retry(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None
 @app.command()
 def cancel(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None:
     """Stop a job: nothing more is done or sent for it."""
-    with errors(), open_worklist(load(config)).transaction() as tx:
+    with errors(), _worklist(config) as database, database.transaction() as tx:
         job = queue.cancel(tx, job_id, now=datetime.now(UTC))
     console.print(f"job {job.id} is {job.state}")
 
 
+@contextmanager
+def _worklist(config: Path) -> Iterator[Database]:
+    """The node's database, once the node has made it."""
+    database = open_worklist(load(config))
+    try:
+        if not is_there(database):
+            raise NotFound(
+                f"there is no worklist in {database.name}: the node has not run yet; "
+                f"`dicomnode serve --config {config}` starts it"
+            )
+        yield database
+    finally:
+        database.close()
+
+
+def _print_jobs(found: Sequence[Job]) -> None:
+    """One line a job; below it the study's UID and the reason, each with the room it needs."""
+    rows = [_row(job) for job in found]
+    head = ("job", "state", "images", "changed", "pipeline")
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    console.print(_line(head, widths, "bold"), soft_wrap=True)
+    for job, row in zip(found, rows, strict=True):
+        console.print(_line(row, widths, _STYLES.get(job.state, "")), soft_wrap=True)
+        console.print(Text(" " * (widths[0] + 2) + job.study_uid), soft_wrap=True)
+        if job.reason:
+            console.print(Padding(Text(job.reason), (0, 0, 0, widths[0] + 2)))
+
+
 def _row(job: Job) -> tuple[str, ...]:
-    style = _STYLES.get(job.state, "")
-    state = f"[{style}]{job.state}[/]" if style else str(job.state)
     images = f"{job.received} of {job.expected}" if job.expected else str(job.received)
     revision = f" (revision {job.revision})" if job.revision > 1 else ""
-    place = (job.study_uid, job.pipeline + revision, images + (" partial" if job.partial else ""))
-    return str(job.id), state, *place, _time(job.updated_at), job.reason
+    return (
+        str(job.id),
+        str(job.state),
+        images + (", partial" if job.partial else ""),
+        _time(job.updated_at),
+        job.pipeline + revision,
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
+    """Cells under each other; the style is for the second, the state."""
+    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    return Text("  ").join([Text(padded[0]), Text(padded[1], style), *map(Text, padded[2:])])
 
 
 def _print_findings(summary: dict[str, float]) -> None:
-    found = table("\nprobabilities (automated, not verified)", "finding", "probability")
-    for label, probability in summary.items():
-        found.add_row(label, f"{probability:.1%}")
-    console.print(found)
+    rows = [(label, f"{probability:.1%}") for label, probability in summary.items()]
+    print_table(["finding", "probability"], rows, title="probabilities (automated, not verified)")
 
 
-def _print_deliveries(owed: list[Delivery]) -> None:
-    sent = table("\ndeliveries", "result", "peer", "state", "attempts", "answer")
-    for item in owed:
-        sent.add_row(item.kind.upper(), item.peer, item.state, str(item.attempts), item.message)
-    console.print(sent)
+def _print_deliveries(owed: Sequence[Delivery]) -> None:
+    rows = [
+        (item.kind.upper(), item.peer, str(item.state), str(item.attempts), item.message)
+        for item in owed
+    ]
+    columns = ["result", "peer", "state", "attempts", "answer"]
+    print_table(columns, rows, title="deliveries")
+
+
+def _print_history(events: Sequence[Event]) -> None:
+    rows = [
+        (_time(event.at), str(event.job_id or ""), event.event, event.detail) for event in events
+    ]
+    print_table(["at", "job", "event", "detail"], rows, title="history of the study")
 
 
 def _time(at: datetime) -> str:

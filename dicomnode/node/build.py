@@ -87,7 +87,7 @@ def build_service(config: Path, settings: Settings) -> Service:
 def _couriers(
     settings: Settings, store: ObjectStore, database: Database, holder: str
 ) -> list[Courier]:
-    """One for each peer: a destination of today, or one that something is owed to since before."""
+    """One for each peer, named by a pipeline or not: it may be owed something since before."""
     ours = settings.node.receive.ae_title
 
     def deliver(files: Sequence[Path], peer: Peer, tell: Callable[[Path, Outcome], None]) -> None:

@@ -1,8 +1,5 @@
 """The one place where the worker's parts are chosen and joined; torch comes with it."""
 
-import sys
-import threading
-
 from dicomnode.classify.card import find_models
 from dicomnode.classify.classifier import Classifier
 from dicomnode.classify.torch_classifier import load_classifier
@@ -12,7 +9,7 @@ from dicomnode.node.analysis import StudyAnalysis
 from dicomnode.node.build import open_store, open_worklist
 from dicomnode.node.worker import Worker
 
-__all__ = ["build_worker", "stop_at_end_of_input"]
+__all__ = ["build_worker"]
 
 
 def build_worker(settings: Settings, name: str) -> Worker:
@@ -28,14 +25,3 @@ def build_worker(settings: Settings, name: str) -> Worker:
     store = open_store(settings)
     analysis = StudyAnalysis(settings, store, load)
     return Worker(name, open_worklist(settings), store, analysis, settings.node.worklist)
-
-
-def stop_at_end_of_input(stop: threading.Event) -> None:
-    """Set `stop` when standard input ends, which it does when the parent is gone."""
-
-    def listen() -> None:
-        while sys.stdin.buffer.read(1):
-            pass
-        stop.set()
-
-    threading.Thread(target=listen, name="parent", daemon=True).start()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
-from dicomnode.errors import DicomnodeError
+from dicomnode.errors import DatabaseAway, DicomnodeError
 from dicomnode.node.arrivals import Arrivals
 from dicomnode.records import Peer, State
 from dicomnode.storage.database import Database
@@ -28,7 +28,7 @@ _HELD_QUIET_TIMES = 6
 
 
 class CompletenessCheck:
-    """One pass over all jobs that wait for images; called by a timer and at each release."""
+    """One pass over all jobs that wait for images; called by a timer."""
 
     def __init__(
         self,
@@ -58,6 +58,10 @@ class CompletenessCheck:
             self._counts.keep_only({item.job.study_uid for item in waiting})
             for item in waiting:
                 self._look_at(item, known_until)
+
+    def close(self) -> None:
+        """Ask no peer any more."""
+        self._counts.close()
 
     def _look_at(self, item: Waiting, known_until: datetime) -> None:
         pipeline = self._pipelines.get(item.job.pipeline)
@@ -155,16 +159,18 @@ class StudyCounts:
     def _read(
         self, item: Waiting, peer: Peer, asked: _Asked, rules: CompleteSettings
     ) -> int | Pending | None:
-        failed = asked.answer.exception() is not None
-        expected = None if failed else asked.answer.result()
-        if failed and asked.failures + 1 >= self.GIVE_UP_AFTER:
-            return None  # the failure was logged when it happened
-        short = expected is not None and item.job.received < expected
-        waited_s = (datetime.now(UTC) - asked.at).total_seconds()
-        if (failed or short) and waited_s >= rules.quiet_s:
-            self._ask(item, peer, failures=asked.failures + 1 if failed else 0)
-            return Pending()
-        return Pending() if failed else expected
+        may_ask = (datetime.now(UTC) - asked.at).total_seconds() >= rules.quiet_s
+        if (error := asked.answer.exception()) is None:
+            expected = asked.answer.result()
+            if expected is not None and item.job.received < expected and may_ask:
+                self._ask(item, peer, failures=0)  # this answer still counts, now
+            return expected
+        failures = asked.failures + (not isinstance(error, DatabaseAway))
+        if failures >= self.GIVE_UP_AFTER:
+            return None  # each failure was logged when it happened
+        if may_ask:
+            self._ask(item, peer, failures=failures)
+        return Pending()
 
     def _ask(self, item: Waiting, peer: Peer, *, failures: int) -> None:
         answer = self._pool.submit(self._answer, peer, item.job.study_uid)
@@ -181,7 +187,7 @@ class StudyCounts:
         if number is None:
             return None
         with self._database.transaction() as tx:
-            expected = number - studies.results_at(tx, study_uid, peer.name)
+            expected = max(0, number - studies.results_at(tx, study_uid, peer.name))
             studies.expect(tx, study_uid, expected)
         return expected
 

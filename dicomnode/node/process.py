@@ -1,10 +1,12 @@
-"""The worker's process: start it, start it again when it dies, and stop it politely.
+"""The worker's process, and both ends of the pipe that ties its life to the node's: start it,
+start it again when it dies, and stop it politely.
 
 The worker ends when its standard input ends, so it never outlives the node by more than the job
 in its hands, however the node died.
 """
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from dicomnode.errors import DatabaseAway
 
-__all__ = ["WorkerProcess", "worker_command"]
+__all__ = ["WorkerProcess", "stop_at_end_of_input", "worker_command"]
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,17 @@ _LONGEST_WAIT_S = 30.0
 def worker_command(config: Path, name: str) -> list[str]:
     """The command that runs a worker on this configuration, with this Python."""
     return [sys.executable, "-m", "dicomnode", "worker", "--config", str(config), "--name", name]
+
+
+def stop_at_end_of_input(stop: threading.Event) -> None:
+    """Set `stop` when standard input ends, which it does when the parent is gone."""
+
+    def listen() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        stop.set()
+
+    threading.Thread(target=listen, name="parent", daemon=True).start()
 
 
 class WorkerProcess:
@@ -55,7 +68,8 @@ class WorkerProcess:
                 list(self._command(name)), stdin=subprocess.PIPE
             )
             log.info("worker.started", extra={"worker": name, "pid": self._process.pid})
-            died = self._watch(self._process, stop, drain_s)
+            with self._process:
+                died = self._watch(self._process, stop, drain_s)
             self._report_loss(name)
             if not died:
                 return

@@ -16,7 +16,8 @@ from pydicom import Dataset
 from dicomnode.config.matching import matches
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.dicom import attributes
-from dicomnode.errors import DatabaseAway, StoreError, Unreadable
+from dicomnode.dicom.uids import is_uid
+from dicomnode.errors import BadUID, DatabaseAway, StoreError, Unreadable
 from dicomnode.records import InstanceRef
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore, dataset_sha256
@@ -82,14 +83,26 @@ class Registrar:
 
         Raises:
             DatabaseAway: nothing was entered; the objects stay where they are.
-            StoreError: the disk refused; what was entered is found again.
+            StoreError: the disk refused one object or all; those it gave were entered.
         """
         now = datetime.now(UTC)
-        paths = self._store.waiting(_BATCH + len(self._unreadable))
-        found = [(path, arrival) for path in paths if (arrival := self._read(path)) is not None]
+        limit = _BATCH + len(self._unreadable)
+        paths = self._store.waiting(limit)
+        found, troubles = [], []
+        for path in paths:
+            try:
+                if (arrival := self._read(path)) is not None:
+                    found.append((path, arrival))
+            except StoreError as error:
+                troubles.append(error)
         if found:
-            self._enter(found, now)
-        self._horizon = found[-1][1].received_at if len(found) >= _BATCH else now
+            troubles += self._enter(found, now)
+        if len(paths) < limit:
+            self._horizon = now
+        elif found:
+            self._horizon = found[-1][1].received_at
+        if troubles:
+            raise troubles[0]
         return len(found)
 
     def _record_conflicts(self) -> None:
@@ -99,15 +112,21 @@ class Registrar:
                 studies.note_conflict(tx, study_uid, sop_instance_uid, now=datetime.now(UTC))
             self._conflicts.popleft()
 
-    def _enter(self, found: list[tuple[Path, Arrival]], now: datetime) -> None:
+    def _enter(self, found: list[tuple[Path, Arrival]], now: datetime) -> list[StoreError]:
+        """Commit, then move each file to its study; return what the disk would not move."""
         with self._database.transaction() as tx:
             # Always in the same order, so that two nodes on one database cannot block each other.
             found = sorted(found, key=lambda item: item[1].ref.study_uid)
             entries = [studies.enter(tx, arrival, now=now) for _, arrival in found]
+        troubles = []
         for (path, arrival), entry in zip(found, entries, strict=True):
-            self._store.settle(path, arrival.ref.study_uid)
+            try:
+                self._store.settle(path, arrival.ref.study_uid)
+            except StoreError as error:
+                troubles.append(error)
             if entry is Entry.CONFLICT:
                 log.warning("instance.conflict", extra=_names(arrival.ref))
+        return troubles
 
     def _read(self, path: Path) -> Arrival | None:
         """Read one file's header; what cannot be read stays in the inbox and is named once."""
@@ -115,18 +134,13 @@ class Registrar:
             return None
         try:
             header = attributes.read_header(path)
-            ref = InstanceRef(
-                sop_class_uid=str(header.SOPClassUID),
-                sop_instance_uid=str(header.SOPInstanceUID),
-                series_uid=attributes.text(header, "SeriesInstanceUID"),
-                study_uid=str(header.StudyInstanceUID),
-            )
+            ref = _ref(header)
             sha256 = dataset_sha256(path)
-        except (Unreadable, AttributeError) as error:
+        except (Unreadable, BadUID) as error:
             self._unreadable.add(path)
             log.error("registrar.unreadable", extra={"file": path.name, "error": str(error)})
             return None
-        calling_ae = str(header.file_meta.get("SourceApplicationEntityTitle", ""))
+        calling_ae = attributes.text(header.file_meta, "SourceApplicationEntityTitle")[:16]
         own = attributes.made_by_us(header)
         belongs = {} if own else self._belongs(header, calling_ae)
         return Arrival(
@@ -147,6 +161,18 @@ class Registrar:
             for name, pipeline in self._pipelines.items()
             if matches(pipeline, header, calling_ae)
         }
+
+
+def _ref(header: Dataset) -> InstanceRef:
+    keywords = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+    uids = [attributes.text(header, keyword) for keyword in keywords]
+    for keyword, uid in zip(keywords, uids, strict=True):
+        if not is_uid(uid):
+            raise BadUID(f"{keyword} is missing or not a UID")
+    sop_class, sop_instance, series, study = uids
+    return InstanceRef(
+        sop_class_uid=sop_class, sop_instance_uid=sop_instance, series_uid=series, study_uid=study
+    )
 
 
 def _names(ref: InstanceRef) -> dict[str, str]:

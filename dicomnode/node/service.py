@@ -67,7 +67,9 @@ class Service:
         """
         self._store.prepare()
         self._server.start()
-        opening = threading.Thread(target=self._open, name="open", args=(drain_s,))
+        opening = threading.Thread(
+            target=self._keep_running, name="open", args=("open", partial(self._open, drain_s))
+        )
         opening.start()
         try:
             stop.wait()

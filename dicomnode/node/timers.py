@@ -64,6 +64,7 @@ class Timers:
     def stop(self) -> None:
         """Start nothing more, and let what runs finish."""
         self._scheduler.shutdown(wait=True)
+        self._completeness.close()
 
     def _every(self, seconds: float, task: Callable[[], None]) -> None:
         def guarded() -> None:

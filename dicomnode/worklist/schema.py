@@ -1,13 +1,29 @@
 """Bring a database to the tables that this version knows, by Alembic's migrations."""
 
 from importlib.resources import files
+from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
 from dicomnode.storage.database import Database, one_at_a_time
+from dicomnode.worklist.tables import jobs
 
-__all__ = ["upgrade"]
+__all__ = ["is_there", "upgrade"]
+
+
+def is_there(database: Database) -> bool:
+    """Has a node made its tables here? Asks without creating so much as a file.
+
+    Raises:
+        DatabaseAway: the database does not answer.
+    """
+    file = Path(database.url.database or "")
+    if database.url.get_backend_name() == "sqlite" and not file.is_file():
+        return False
+    with database.reading() as tx:
+        return sa.inspect(tx).has_table(jobs.name)
 
 
 def upgrade(database: Database) -> None:
