@@ -14,6 +14,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association as DicomAssociation
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dimse_primitives import C_STORE, DimseServiceType
+from pynetdicom.fsm import InvalidEventError, StateMachine
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 
@@ -38,6 +39,7 @@ class StoreAssociation(DicomAssociation):
     def __init__(self, ae: ApplicationEntity, desk: Desk) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self.name = "receive"
+        self.dul.state_machine = _StateMachine(self.dul)
         self._streaming = StreamingDimse(self, self._begin_store)
         self.dimse = self._streaming
         self.record: Association | None = None  #: set when it was let in
@@ -163,6 +165,19 @@ class StoreAssociation(DicomAssociation):
             self._desk.listener.ended(record)
         finally:
             self._desk.leave(record)
+
+
+class _StateMachine(StateMachine):
+    """An event that has no place in the table ends the association, not just its thread.
+
+    It happens when an answer is ready after garbage has ended the association.
+    """
+
+    def do_action(self, event: str) -> None:
+        try:
+            super().do_action(event)
+        except InvalidEventError:
+            self.dul.kill_dul()
 
 
 def _acceptable(proposed: list[PresentationContext]) -> list[PresentationContext]:

@@ -6,7 +6,9 @@ the memory an association can take is one PDU.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
+from queue import Empty
 from typing import Any
 
 from pynetdicom.association import Association
@@ -96,16 +98,18 @@ class StreamingDimse(DIMSEServiceProvider):
                 raise Unreadable("the sender does not wait for answers")
         except Exception:  # bytes from outside reach many parsers in there
             log.warning("association.garbled", exc_info=True)
+            self.discard()
             self.dul.event_queue.put("Evt19")
 
     def discard(self) -> None:
         """Forget every dataset that was not kept."""
         if self.message is not None:
             _discard(self.message.data_set)
-        while not self.msg_queue.empty():
-            _, message = self.msg_queue.get()
-            if isinstance(message, C_STORE):
-                _discard(message.DataSet)
+        with suppress(Empty):
+            while True:
+                _, message = self.msg_queue.get_nowait()
+                if isinstance(message, C_STORE):
+                    _discard(message.DataSet)
 
 
 def _discard(dataset: BytesIO | None) -> None:

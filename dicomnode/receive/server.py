@@ -60,6 +60,7 @@ class StoreServer:
         ae.maximum_pdu_size = self._settings.max_pdu_bytes
         ae.network_timeout = self._settings.idle_timeout_s
         ae.acse_timeout = min(self._settings.idle_timeout_s, _LONGEST_GREETING_S)
+        ae.maximum_associations = self._settings.max_associations + _STRANGERS + 1  # Desk counts
         ae.add_supported_context(VERIFICATION)
         self._server = _Server(ae, self._settings, self._desk)
         self._thread = threading.Thread(

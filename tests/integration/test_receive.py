@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -23,60 +22,22 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext
 
-from dicomnode.config.settings import ReceiveSettings
 from dicomnode.dicom.sop_classes import VERIFICATION
 from dicomnode.errors import StoreError
-from dicomnode.receive.intake import Intake
-from dicomnode.receive.server import StoreServer
-from dicomnode.storage.objects import ObjectStore
-from tests.factories import encode, make_dataset, make_part10, make_peer, uid
-from tests.fakes import RememberingListener
+from tests.factories import encode, make_dataset, make_part10, uid
+from tests.receiver import Receiver, running
 
 CONTEXTS = [build_context(VERIFICATION), build_context(CTImageStorage)]
-PEERS = {"modality": make_peer(), "deaf": make_peer(name="deaf", ae_title="DEAF", may_send=False)}
-
-
-class Node:
-    """A running receiver and what is behind it."""
-
-    def __init__(self, folder: Path, **changes: object) -> None:
-        values = {"port": 0, "idle_timeout_s": 5.0} | changes
-        settings = ReceiveSettings().model_copy(update=values)
-        self.store = ObjectStore(folder)
-        self.store.prepare()
-        self.listener = RememberingListener()
-        intake = Intake(
-            self.store, conflict=settings.conflict, max_object_bytes=settings.max_object_bytes
-        )
-        self.server = StoreServer(settings, PEERS, intake, self.listener)
-
-    def kept(self) -> dict[str, bytes]:
-        """Name and dataset of everything in the inbox."""
-        found = {}
-        for path in self.store.waiting(1000):
-            data = path.read_bytes()
-            found[path.stem] = data[144 + int.from_bytes(data[140:144], "little") :]
-        return found
-
-
-@contextmanager
-def running(folder: Path, **changes: object) -> Iterator[Node]:
-    node = Node(folder, **changes)
-    node.server.start()
-    try:
-        yield node
-    finally:
-        node.server.stop(0)
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def node(tmp_path: Path) -> Iterator[Receiver]:
     with running(tmp_path) as node:
         yield node
 
 
 def call(
-    node: Node,
+    node: Receiver,
     contexts: list[PresentationContext] | None = None,
     *,
     calling: str = "MODALITY",
@@ -119,7 +80,7 @@ def store_raw(
     return status
 
 
-def test_keeps_what_it_acknowledges_byte_for_byte(node: Node) -> None:
+def test_keeps_what_it_acknowledges_byte_for_byte(node: Receiver) -> None:
     assoc = call(node)
     for number in range(3):
         assert assoc.send_c_store(part10(make_dataset(number))).Status == 0
@@ -131,7 +92,7 @@ def test_keeps_what_it_acknowledges_byte_for_byte(node: Node) -> None:
     assert node.listener.kept_uids == [uid("instance", number) for number in range(3)]
 
 
-def test_four_associations_at_once(node: Node) -> None:
+def test_four_associations_at_once(node: Receiver) -> None:
     def send(first: int) -> list[int]:
         assoc = call(node)
         numbers = range(first, first + 5)
@@ -146,7 +107,7 @@ def test_four_associations_at_once(node: Node) -> None:
     assert len({end.id for end in node.listener.ends}) == 4
 
 
-def test_answers_an_echo(node: Node) -> None:
+def test_answers_an_echo(node: Receiver) -> None:
     assoc = call(node)
     assert assoc.send_c_echo().Status == 0
     assoc.release()
@@ -161,7 +122,7 @@ def test_large_objects_arrive_in_many_fragments(tmp_path: Path) -> None:
         assert node.kept() == {uid("instance", 1): encode(ds, ImplicitVRLittleEndian)}
 
 
-def test_the_same_object_twice_is_kept_once(node: Node) -> None:
+def test_the_same_object_twice_is_kept_once(node: Receiver) -> None:
     assoc = call(node)
     statuses = [assoc.send_c_store(part10(make_dataset())).Status for _ in range(2)]
     assoc.release()
@@ -185,7 +146,7 @@ def test_other_bytes_under_one_uid(tmp_path: Path, conflict: str, status: int, c
     [("MODALITY", "WRONG", 7), ("STRANGER", "DICOMNODE", 3), ("DEAF", "DICOMNODE", 3)],
 )
 def test_wrong_titles_are_rejected_for_good(
-    node: Node, caplog: pytest.LogCaptureFixture, calling: str, called: str, reason: int
+    node: Receiver, caplog: pytest.LogCaptureFixture, calling: str, called: str, reason: int
 ) -> None:
     with caplog.at_level(logging.INFO, "dicomnode"):
         assoc = call(node, calling=calling, called=called)
@@ -214,14 +175,14 @@ def test_one_association_too_many_is_refused_for_the_moment(tmp_path: Path) -> N
         third.release()
 
 
-def test_the_senders_first_transfer_syntax_is_taken(node: Node) -> None:
+def test_the_senders_first_transfer_syntax_is_taken(node: Receiver) -> None:
     proposed: list[str | UID] = [JPEGLSLossless, ExplicitVRBigEndian, ImplicitVRLittleEndian]
     assoc = call(node, [build_context(CTImageStorage, proposed)])
     assert [context.transfer_syntax for context in assoc.accepted_contexts] == [[JPEGLSLossless]]
     assoc.release()
 
 
-def test_each_context_has_its_own_transfer_syntax(node: Node) -> None:
+def test_each_context_has_its_own_transfer_syntax(node: Receiver) -> None:
     proposed = [
         build_context(CTImageStorage, JPEGLSLossless),
         build_context(CTImageStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]),
@@ -252,7 +213,7 @@ def test_each_context_has_its_own_transfer_syntax(node: Node) -> None:
     ids=["cut short", "none", "another object", "no study"],
 )
 def test_a_bad_dataset_is_answered_and_the_association_goes_on(
-    node: Node, data: bytes | None, status: int
+    node: Receiver, data: bytes | None, status: int
 ) -> None:
     assoc = call(node)
     answer = store_raw(assoc, 3, data)
@@ -267,7 +228,7 @@ def test_a_bad_dataset_is_answered_and_the_association_goes_on(
 @pytest.mark.parametrize("keyword", ["AffectedSOPClassUID", "AffectedSOPInstanceUID"])
 @pytest.mark.parametrize("value", [None, "../../evil"])
 def test_a_command_without_a_uid_is_answered(
-    node: Node, tmp_path: Path, keyword: str, value: str | None
+    node: Receiver, tmp_path: Path, keyword: str, value: str | None
 ) -> None:
     assoc = call(node)
     answer = store_raw(assoc, 3, encode(make_dataset(), ImplicitVRLittleEndian), **{keyword: value})
@@ -276,7 +237,7 @@ def test_a_command_without_a_uid_is_answered(
     assert node.kept() == {}
 
 
-def test_an_image_on_the_verification_context_is_refused(node: Node) -> None:
+def test_an_image_on_the_verification_context_is_refused(node: Receiver) -> None:
     assoc = call(node)
     answer = store_raw(assoc, 1, encode(make_dataset(), ImplicitVRLittleEndian))
     assoc.release()
@@ -297,7 +258,7 @@ def test_an_object_over_the_limit_is_refused(tmp_path: Path) -> None:
     [(StoreError("the disk answered: no"), 0xA701), (RuntimeError("SYNTHETIC^ONE"), 0xC211)],
 )
 def test_what_goes_wrong_is_answered_and_logged_without_the_patient(
-    node: Node,
+    node: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     problem: Exception,
@@ -320,7 +281,7 @@ def test_what_goes_wrong_is_answered_and_logged_without_the_patient(
 
 @pytest.mark.parametrize("end", [Association.release, Association.abort])
 def test_the_end_is_told_once_and_logged_once(
-    node: Node, caplog: pytest.LogCaptureFixture, end: Callable[[Association], None]
+    node: Receiver, caplog: pytest.LogCaptureFixture, end: Callable[[Association], None]
 ) -> None:
     with caplog.at_level(logging.INFO, "dicomnode"):
         assoc = call(node)
@@ -335,7 +296,7 @@ def test_the_end_is_told_once_and_logged_once(
 
 
 def test_stopping_lets_open_associations_end(tmp_path: Path) -> None:
-    node = Node(tmp_path)
+    node = Receiver(tmp_path)
     node.server.start()
     assoc = call(node)
     with ThreadPoolExecutor(1) as pool:
@@ -347,7 +308,7 @@ def test_stopping_lets_open_associations_end(tmp_path: Path) -> None:
 
 
 def test_stopping_aborts_who_does_not_end(tmp_path: Path) -> None:
-    node = Node(tmp_path)
+    node = Receiver(tmp_path)
     node.server.start()
     assoc = call(node)
     node.server.stop(0.1)
@@ -356,8 +317,8 @@ def test_stopping_aborts_who_does_not_end(tmp_path: Path) -> None:
     assert len(node.listener.ends) == 1
 
 
-def test_a_port_that_is_taken_is_an_error(node: Node, tmp_path: Path) -> None:
-    second = Node(tmp_path, port=node.server.port)
+def test_a_port_that_is_taken_is_an_error(node: Receiver, tmp_path: Path) -> None:
+    second = Receiver(tmp_path, port=node.server.port)
     with pytest.raises(OSError, match="in use"):
         second.server.start()
     second.server.stop(0)

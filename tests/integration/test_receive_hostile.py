@@ -1,0 +1,154 @@
+"""What hits a DICOM port besides DICOM: the receiver answers or closes, and goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
+
+from dicomnode.dicom.sop_classes import VERIFICATION
+from tests.factories import encode, make_dataset, uid
+from tests.receiver import Receiver, running
+from tests.wire import COMMAND_END, DATA_END, DATA_PART, Wire, command, p_data, pdv
+
+DATA = encode(make_dataset(), ImplicitVRLittleEndian)
+COMMAND = command(CTImageStorage, uid("instance", 1))
+ACCEPTED, P_DATA, ABORT = 2, 4, 7
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Receiver]:
+    with running(tmp_path, idle_timeout_s=0.5) as node:
+        yield node
+
+
+def associated(node: Receiver) -> Wire:
+    wire = Wire(node.server.port)
+    assert wire.associate(CTImageStorage, ImplicitVRLittleEndian) == ACCEPTED
+    return wire
+
+
+def still_stores(node: Receiver) -> bool:
+    with associated(node) as wire:
+        wire.send(p_data(pdv(COMMAND_END, COMMAND)) + p_data(pdv(DATA_END, DATA)))
+        kind, answer = wire.receive()
+    return kind == P_DATA and b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00" in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"\x01\x00\x00",
+        b"\x01\x00\xff\xff\xff\xff" + bytes(1000),
+        b"\x01\x00\x00\x00\x00\x04oops",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        bytes(range(256)) * 8,
+        b"\x04\x00\x00\x00\x00\x00",
+    ],
+    ids=["nothing", "3 bytes", "huge PDU", "broken PDU", "HTTP", "TLS", "garbage", "P-DATA first"],
+)
+def test_a_stranger_is_closed_and_the_next_is_served(node: Receiver, sent: bytes) -> None:
+    with Wire(node.server.port) as wire:
+        wire.send(sent)
+        assert wire.closed()
+    assert node.listener.ends == []
+    assert still_stores(node)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        p_data(pdv(COMMAND_END, COMMAND))[:20],
+        p_data(pdv(COMMAND_END, COMMAND)) + p_data(pdv(DATA_PART, DATA[:100])),
+        b"\x04\x00\xff\xff\xff\xff" + bytes(1000),
+        p_data(b"\x00\x00\x00\x01\x01"),
+        p_data(pdv(COMMAND_END, b"")),
+        p_data(pdv(COMMAND_END, b"garbage " * 8)),
+        p_data(pdv(COMMAND_END, command(CTImageStorage, uid("x"), field=0x7777))),
+        p_data(pdv(COMMAND_END, COMMAND, 2)) + p_data(pdv(DATA_END, DATA, 2)),
+        p_data(pdv(COMMAND_END, COMMAND, 99)) + p_data(pdv(DATA_END, DATA, 99)),
+        b"".join(p_data(pdv(1, bytes(16000))) for _ in range(20)),
+    ],
+    ids=[
+        "half a PDU",
+        "half an object",
+        "huge PDU",
+        "PDV of one byte",
+        "empty command",
+        "garbage for a command",
+        "unknown command",
+        "even context",
+        "unknown context",
+        "endless command",
+    ],
+)
+def test_a_broken_association_ends_once_and_leaves_nothing(
+    node: Receiver, tmp_path: Path, sent: bytes
+) -> None:
+    with associated(node) as wire:
+        wire.send(sent)
+        assert wire.closed()
+    assert node.listener.wait_ended(1)
+    assert list((tmp_path / "partial").iterdir()) == []
+    assert node.kept() == {}
+    assert still_stores(node)
+    assert node.listener.wait_ended(2)
+    assert len(node.listener.ends) == 2
+
+
+def test_a_connection_lost_in_the_middle_of_an_object_leaves_nothing(
+    node: Receiver, tmp_path: Path
+) -> None:
+    for _ in range(5):
+        with associated(node) as wire:
+            wire.send(p_data(pdv(COMMAND_END, COMMAND), pdv(DATA_PART, DATA[:500])))
+    assert node.listener.wait_ended(5)
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_command_and_dataset_may_share_a_pdu(node: Receiver) -> None:
+    with associated(node) as wire:
+        wire.send(
+            p_data(pdv(COMMAND_END, COMMAND), pdv(DATA_PART, DATA[:9]), pdv(DATA_END, DATA[9:]))
+        )
+        assert wire.receive()[0] == P_DATA
+    assert node.kept() == {uid("instance", 1): DATA}
+
+
+def test_an_empty_dataset_is_answered(node: Receiver) -> None:
+    with associated(node) as wire:
+        wire.send(p_data(pdv(COMMAND_END, COMMAND)) + p_data(pdv(DATA_END, b"")))
+        kind, answer = wire.receive()
+    assert kind == P_DATA
+    assert b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\xa9" in answer
+
+
+def test_a_sender_that_never_waits_is_stopped(tmp_path: Path) -> None:
+    with running(tmp_path) as node, associated(node) as wire:
+        one = p_data(pdv(COMMAND_END, COMMAND)) + p_data(pdv(DATA_END, DATA))
+        try:
+            for _ in range(200):
+                wire.send(one)
+        except ConnectionError:
+            pass
+        assert node.listener.wait_ended(1)
+        assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_silent_strangers_keep_nobody_out(tmp_path: Path) -> None:
+    with running(tmp_path, max_associations=1) as node:
+        strangers = [Wire(node.server.port) for _ in range(20)]
+        assert still_stores(node)
+        for stranger in strangers:
+            stranger.socket.close()
+
+
+def test_a_burst_of_connections_is_taken(tmp_path: Path) -> None:
+    with running(tmp_path, max_associations=60) as node:
+        wires = [Wire(node.server.port) for _ in range(60)]
+        assert [wire.associate(VERIFICATION, ImplicitVRLittleEndian) for wire in wires] == [2] * 60
+        for wire in wires:
+            wire.socket.close()
+        assert node.listener.wait_ended(60)
