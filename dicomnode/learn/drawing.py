@@ -5,6 +5,7 @@ findings planted in it are the labels of the demonstration model. Good for tryin
 tests; says nothing about how a model fares on people.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -81,16 +82,16 @@ class _Thorax:
         columns = round(rows * rng.uniform(0.86, 1.08))
         y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
         x, y = (2 * x + 1) / columns - 1, (2 * y + 1 - rows) / columns
-        angle, size = np.radians(rng.normal(0, 2.5)), rng.uniform(0.94, 1.08)
+        angle, size = math.radians(rng.normal(0, 2.5)), rng.uniform(0.94, 1.08)
         x, y = (x - rng.normal(0, 0.03)) / size, (y - rng.normal(0, 0.03)) / size
-        self.x = np.asarray(np.cos(angle) * x + np.sin(angle) * y, dtype=np.float32)
-        self.y = np.asarray(np.cos(angle) * y - np.sin(angle) * x, dtype=np.float32)
+        self.x = math.cos(angle) * x + math.sin(angle) * y
+        self.y = math.cos(angle) * y - math.sin(angle) * x
         self.apex, self.base = rng.uniform(-0.88, -0.80), rng.uniform(0.44, 0.58)
         self.width = rng.uniform(0.72, 0.82)
         height = np.clip((self.y - self.apex) / (self.base - self.apex), 0, 1)
         self.wall = self.width * np.sqrt(1 - (1 - height) ** 2.4)  # half the inner width, by row
         self.across = np.abs(self.x) / np.maximum(self.wall, np.float32(0.05))  # 0 middle, 1 wall
-        self.dome = np.where(self.x < 0, rng.uniform(-0.07, -0.03), 0.0) + self.base
+        self.dome = self.base + rng.uniform(-0.07, -0.03) * (self.x < 0).astype(np.float32)
         self.dome = self.dome + 0.55 * (np.abs(self.x) / self.width - 0.45) ** 2
         medial = 0.11 + 0.16 * (1 - height) ** 3 + rng.uniform(-0.01, 0.02)
         self.cage = _soft(self.wall - np.abs(self.x)) * _soft(np.abs(self.x) - medial)
@@ -128,15 +129,15 @@ class _Thorax:
         x = self.x - half * rng.uniform(0.26, 0.38)
         y = self.y - (self.base - 0.10 - 0.42 * half)
         tilt = rng.uniform(0.35, 0.6)
-        along = np.cos(tilt) * x + np.sin(tilt) * y
-        aside = np.cos(tilt) * y - np.sin(tilt) * x
+        along = math.cos(tilt) * x + math.sin(tilt) * y
+        aside = math.cos(tilt) * y - math.sin(tilt) * x
         radius = np.sqrt((along / 1.06) ** 2 + (aside / rng.uniform(0.80, 0.9)) ** 2)
         return _soft(half - radius, 0.014)
 
     def _fluid(self) -> Plane:
         """Fluid that stands level in the middle and climbs along the wall: the meniscus."""
         rng = _rng(self._seed, "effusion")
-        side = rng.choice((-1, 1))
+        side = 1 if rng.random() < 0.5 else -1
         level = self.base - rng.uniform(0.02, 0.42)
         surface = level + 0.10 - rng.uniform(0.22, 0.34) * self.across**3
         return _soft(self.y - surface, 0.02) * _soft(side * self.x, 0.01)
@@ -144,7 +145,7 @@ class _Thorax:
     def _collapse(self) -> tuple[Plane, Plane]:
         """Air between wall and lung, widest above, and the pleura as a thin line."""
         rng = _rng(self._seed, "pneumothorax")
-        side = rng.choice((-1, 1))
+        side = 1 if rng.random() < 0.5 else -1
         depth = rng.uniform(0.12, 0.30)
         below = np.clip((self.y - self.apex) / (self.base - self.apex), 0, 1)
         gap = depth * (1.15 - rng.uniform(0.7, 1.0) * below) * self.width
@@ -237,7 +238,8 @@ class _Thorax:
         bubble = np.hypot((self.x - 0.42) / 1.5, self.y - self.base - 0.16)
         soft = soft - rng.uniform(0, 0.25) * _soft(0.08 - bubble, 0.02) * (1 - self.fluid)
         down, right = (self.y + 1.2) / 2.4, (self.x + 1.2) / 2.4
-        return soft + 0.018 * _noise(rng, (6, 6), down, right)
+        parts: Plane = soft + 0.018 * _noise(rng, (6, 6), down, right)
+        return parts
 
 
 def _expose(density: Plane, rng: np.random.Generator) -> NDArray[np.uint16]:
