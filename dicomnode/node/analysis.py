@@ -83,7 +83,7 @@ class StudyAnalysis:
         return Order(
             pipeline=job.pipeline,
             revision=job.revision,
-            made_at=job.ready_at,
+            made_at=job.ready_at.astimezone(),  # as the wall clock here shows it
             kinds=pipeline.results,
             ae_title=self._settings.node.receive.ae_title,
             received=job.received,

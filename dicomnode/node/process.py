@@ -20,7 +20,7 @@ __all__ = ["WorkerProcess", "stop_at_end_of_input", "worker_command"]
 
 log = logging.getLogger(__name__)
 
-_SETTLED_S = 60.0  #: a worker that lived so long may be started again at once
+_SETTLED_S = 20.0  #: a worker that lived so long may be started again at once
 _LONGEST_WAIT_S = 30.0
 
 
