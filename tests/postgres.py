@@ -48,7 +48,7 @@ class Postgres:
         """The address of a database through the server's socket; no password needed."""
         return f"postgresql://dicomnode@/{name}?host={self.folder}&port={self.port}"
 
-    def tcp_url(self, name: str, *, password: str = _PASSWORD) -> str:
+    def tcp_url(self, name: str, password: str = _PASSWORD) -> str:
         """The address of a database over TCP, with the right password or another."""
         secret = password.replace(" ", "%20")
         return f"postgresql://dicomnode:{secret}@127.0.0.1:{self.port}/{name}"

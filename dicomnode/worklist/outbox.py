@@ -41,7 +41,8 @@ __all__ = [
     "results_of",
 ]
 
-_OWED = deliveries.c.state == DeliveryState.OWED
+#: Not a parameter, so that the index of what is owed can be used.
+_OWED = deliveries.c.state == sa.literal(DeliveryState.OWED, literal_execute=True)
 
 
 def owe(

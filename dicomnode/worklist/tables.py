@@ -28,6 +28,7 @@ metadata = sa.MetaData(
 
 _UID = sa.String(64)
 _STATE = sa.String(16)
+_OWED = sa.text("state = 'owed'")
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -127,7 +128,7 @@ deliveries = sa.Table(
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("updated_at", UTCDateTime, nullable=False),
     sa.UniqueConstraint("result_id", "peer"),
-    sa.Index(None, "state", "peer", "id"),
+    sa.Index("ix_deliveries_owed", "peer", "id", postgresql_where=_OWED, sqlite_where=_OWED),
     sqlite_autoincrement=True,
 )
 

@@ -1,5 +1,5 @@
 """Two transactions at once, on both databases: the second runs into what the first has not yet
-committed, and must then see it. Without the locks each of these tests fails on Postgres.
+committed, and must then see it. Without the locks most of these tests fail on Postgres.
 """
 
 from collections.abc import Callable

@@ -79,7 +79,10 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
-        "ix_jobs_in_order", "jobs", ["state", sa.literal_column("priority DESC"), "ready_at", "id"]
+        "ix_jobs_in_order",
+        "jobs",
+        ["state", sa.literal_column("priority DESC"), "ready_at", "id"],
+        unique=False,
     )
     op.create_table(
         "history",
@@ -149,11 +152,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_deliveries_job_id"), "deliveries", ["job_id"], unique=False)
+    owed = sa.text("state = 'owed'")
     op.create_index(
-        op.f("ix_deliveries_state_peer_id"),
+        "ix_deliveries_owed",
         "deliveries",
-        ["state", "peer", "id"],
+        ["peer", "id"],
         unique=False,
+        postgresql_where=owed,
+        sqlite_where=owed,
     )
 
 

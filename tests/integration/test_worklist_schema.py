@@ -1,0 +1,87 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from dicomnode.storage.database import Database
+from dicomnode.worklist import jobs
+from dicomnode.worklist.schema import upgrade
+from dicomnode.worklist.tables import metadata
+from tests.postgres import Postgres
+from tests.worklist import waiting_job
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without any table, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = server.empty()
+    yield server.url(name)
+    server.drop(name)
+
+
+def comparable(_item: object, name: str | None, *_: object) -> bool:
+    return name != "ix_jobs_in_order"  # Alembic cannot read a descending column back from SQLite
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_code_knows(database: Database) -> None:
+    options = {"compare_type": True, "include_object": comparable}
+    with database.transaction() as tx:
+        differences = compare_metadata(MigrationContext.configure(tx, opts=options), metadata)
+
+    assert differences == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ix_jobs_in_order", "(state, priority DESC, ready_at, id)"),
+        ("ix_deliveries_owed", "(peer, id) WHERE"),
+    ],
+)
+def test_the_special_indexes_are_the_ones_that_the_code_knows(
+    database: Database, name: str, words: str
+) -> None:
+    catalogue = {
+        "sqlite": "SELECT sql FROM sqlite_master WHERE name = :name",
+        "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname = :name",
+    }
+    with database.transaction() as tx:
+        look = sa.text(catalogue[tx.dialect.name])
+        migrated = tx.execute(look, {"name": name}).scalar_one()
+        tx.execute(sa.text(f"DROP INDEX {name}"))
+        next(i for t in metadata.tables.values() for i in t.indexes if i.name == name).create(tx)
+        known = tx.execute(look, {"name": name}).scalar_one()
+
+    assert migrated == known
+    assert words in known
+
+
+def test_upgrading_twice_changes_nothing(database: Database) -> None:
+    with database.transaction() as tx:
+        job = waiting_job(tx)
+
+    upgrade(database)
+
+    with database.reading() as tx:
+        assert jobs.listed(tx) == [job]
+
+
+def test_nodes_that_start_together_on_an_empty_database_upgrade_it_once(empty_url: str) -> None:
+    nodes = [Database(empty_url) for _ in range(3)]
+
+    with ThreadPoolExecutor(3) as pool:
+        for outcome in [pool.submit(upgrade, node) for node in nodes]:
+            outcome.result(timeout=30)
+
+    with nodes[0].transaction() as tx:
+        waiting_job(tx)
+    for node in nodes:
+        node.close()
