@@ -31,6 +31,12 @@ class Placement:
         source: NDArray[np.float64] = (points - np.array([self.left, self.top])) * scale
         return source.clip(0, np.array([self.columns, self.rows]))
 
+    def to_square(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(column, row) in the source to (column, row) in the square."""
+        scale = np.array([self.width / self.columns, self.height / self.rows])
+        square: NDArray[np.float64] = points * scale + np.array([self.left, self.top])
+        return square
+
     def crop(self, square: NDArray[np.float32]) -> NDArray[np.float32]:
         """The part of a map over the square that lies on the frame."""
         return square[self.top : self.top + self.height, self.left : self.left + self.width]

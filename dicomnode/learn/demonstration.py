@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, softplus
 from torch.optim.lr_scheduler import OneCycleLR
 
 from dicomnode.classify.card import (
@@ -32,15 +32,17 @@ from dicomnode.classify.card import (
     write_card,
 )
 from dicomnode.classify.network import build_network
-from dicomnode.classify.preprocess import prepare
+from dicomnode.classify.preprocess import Prepared, prepare
 from dicomnode.classify.torch_classifier import DIGITS
 from dicomnode.classify.weights import save_weights
 from dicomnode.dicom.pixels import Frame
-from dicomnode.learn.drawing import FINDINGS, draw
+from dicomnode.learn.drawing import FINDINGS, Box, draw
 from dicomnode.learn.evaluate import best_threshold, measure
 from dicomnode.records import FrameRef, InstanceRef
 
 __all__ = ["Recipe", "train"]
+
+STRIDE = 8  #: pixels of the input from one place of the last map to the next
 
 _CODES = {
     "cardiomegaly": ("287272002", "Cardiomegaly"),
@@ -65,7 +67,7 @@ class Recipe:
     size_px: int = 160  #: of the network's input
     init_features: int = 16
     growth_rate: int = 24
-    block_config: tuple[int, ...] = (2, 6)
+    block_config: tuple[int, int] = (2, 6)  #: two blocks: see STRIDE
     bn_size: int = 2
     layer: str = "features.denseblock2"  #: whose activations Grad-CAM weighs
     epochs: int = 10
@@ -73,6 +75,7 @@ class Recipe:
     learning_rate: float = 3e-3  #: highest; AdamW, one cycle
     weight_decay: float = 1e-2
     contrast: float = 0.15  #: spread of random gain and offset
+    pointing: float = 1.0  #: weight of being right about the place, beside being right
     threads: int = 1  #: torch's; part of the result
 
 
@@ -82,6 +85,7 @@ class Images:
 
     tensors: torch.Tensor  #: (images, 1, size_px, size_px)
     truth: torch.Tensor  #: (images, labels), 0 or 1
+    where: torch.Tensor  #: (images, labels, places, places), 1 where the finding lies
 
 
 def train(recipe: Recipe, folder: Path, console: Console) -> Card:
@@ -106,8 +110,9 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
         order = torch.randperm(recipe.training)[: steps * recipe.batch].reshape(steps, -1)
         losses = []
         for batch in track(order, f"epoch {epoch} of {recipe.epochs}", console=console):
-            images = _vary(training.tensors[batch], recipe)
-            loss = binary_cross_entropy_with_logits(network(images), training.truth[batch])
+            places = _logits_by_place(network, _vary(training.tensors[batch], recipe))
+            wrong = binary_cross_entropy_with_logits(places.mean((2, 3)), training.truth[batch])
+            loss = wrong + recipe.pointing * _misplaced(places, training.where[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             optimizer.step()
@@ -155,21 +160,50 @@ def _images(
     recipe: Recipe, card: Card, patients: Iterator[int], size: int, console: Console
 ) -> Images:
     """The next `size` patients, drawn and prepared as the node will prepare theirs."""
-    tensors, truth = [], []
+    tensors, truth, where = [], [], []
     for patient in track(list(islice(patients, size)), f"drawing {size}", console=console):
         rng = np.random.default_rng(patient)
         findings = [name for name in FINDINGS if rng.random() < recipe.prevalence]
         rows = int(rng.integers(recipe.least_rows, recipe.most_rows + 1))
-        pixels = draw(patient, findings, rows=rows).pixels.astype(np.float32) / np.float32(4095)
+        drawn = draw(patient, findings, rows=rows)
+        pixels = drawn.pixels.astype(np.float32) / np.float32(4095)
         frame = Frame(ref=_nameless(pixels), pixels=pixels, rgb=None, aspect=1.0)
-        tensors.append(prepare(frame, card.input).tensor)
+        prepared = prepare(frame, card.input)
+        tensors.append(prepared.tensor)
         truth.append([float(label.name in findings) for label in card.labels])
-    return Images(torch.stack(tensors), torch.tensor(truth))
+        where.append([_cells(drawn.boxes.get(label.name), prepared) for label in card.labels])
+    return Images(torch.stack(tensors), torch.tensor(truth), torch.tensor(np.array(where)))
 
 
 def _nameless(pixels: NDArray[np.float32]) -> FrameRef:
     image = InstanceRef(sop_class_uid="", sop_instance_uid="", series_uid="", study_uid="")
     return FrameRef(image=image, frame=None, rows=pixels.shape[0], columns=pixels.shape[1])
+
+
+def _cells(box: Box | None, prepared: Prepared) -> NDArray[np.float32]:
+    """The places of the network's last map that a box touches."""
+    count = prepared.tensor.shape[-1] // STRIDE
+    cells = np.zeros((count, count), dtype=np.float32)
+    if box is not None:
+        corners = prepared.placement.to_square(np.array(box).reshape(2, 2)) / STRIDE
+        (left, top), (right, bottom) = np.floor(corners[0]), np.ceil(corners[1])
+        cells[int(top) : int(bottom), int(left) : int(right)] = 1
+    return cells
+
+
+def _logits_by_place(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """What each place alone would answer; their mean is the network's answer."""
+    features = network.get_submodule("features")(images).relu()
+    weight = network.get_parameter("class_layers.out.weight")[:, :, None, None]
+    return conv2d(features, weight, network.get_parameter("class_layers.out.bias"))
+
+
+def _misplaced(places: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """How far, for findings that are there, their own place does not stand out from the rest."""
+    inside = (places * where).sum((2, 3)) / where.sum((2, 3)).clamp(min=1)
+    outside = (places * (1 - where)).sum((2, 3)) / (1 - where).sum((2, 3)).clamp(min=1)
+    found = where.amax((2, 3))
+    return (softplus(outside - inside) * found).sum() / found.sum().clamp(min=1)
 
 
 def _vary(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:

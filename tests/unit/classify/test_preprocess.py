@@ -89,6 +89,12 @@ def test_maps_the_corners_of_the_square_back_exactly() -> None:
     assert back.tolist() == [[0, 0], [80, 40], [40, 20], [62.5, 5]]
 
 
+def test_the_way_there_and_back_ends_where_it_began() -> None:
+    placement = Placement(rows=33, columns=57, top=3, left=0, height=9, width=16)
+    points = np.array([[0, 0], [57, 33], [10.5, 20.25]])
+    assert np.allclose(placement.to_source(placement.to_square(points)), points)
+
+
 def test_what_lies_on_the_padding_is_brought_to_the_edge() -> None:
     placement = Placement(rows=40, columns=80, top=4, left=0, height=8, width=16)
     assert placement.to_source(np.array([[-1.0, 0.0], [17.0, 16.0]])).tolist() == [[0, 0], [80, 40]]
