@@ -1,10 +1,18 @@
 """Doubles that keep the promise of what they stand for."""
 
 import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
-from dicomnode.records import Association
+from dicomnode.errors import DatabaseAway
+from dicomnode.records import Association, InstanceRef, Job, Outcome, Peer, Result, Verdict
+from dicomnode.storage.database import Connection, Database
+from tests.worklist import make_results
 
-__all__ = ["RememberingListener"]
+__all__ = ["FakeAnalysis", "FakeSend", "LeavingDatabase", "RememberingListener"]
 
 
 class RememberingListener:
@@ -27,3 +35,80 @@ class RememberingListener:
         """Have `count` associations ended?"""
         with self._told:
             return self._told.wait_for(lambda: len(self.ends) >= count, timeout_s)
+
+
+class LeavingDatabase(Database):
+    """A real database that goes away when it is told to, and comes back."""
+
+    away = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        self._answer()
+        with super().transaction() as tx:
+            yield tx
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        self._answer()
+        with super().reading() as tx:
+            yield tx
+
+    def _answer(self) -> None:
+        if self.away:
+            raise DatabaseAway("the test took the database away")
+
+
+class FakeSend:
+    """A `node.courier.Send`: takes everything, unless it was told what a peer says.
+
+    In order, as `deliver.sender.send`: behind an object that has to wait nothing is tried.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes]] = []  #: SOP Instance UID and bytes of what was offered
+        self.says: dict[str, list[Verdict]] = defaultdict(list)  #: what is said next, by UID
+        self.away = ""  #: why there is no association
+        self.on_arrival: Callable[[], None] = lambda: None
+
+    def __call__(
+        self, files: Sequence[Path], peer: Peer, tell: Callable[[Path, Outcome], None]
+    ) -> None:
+        untried = self.away
+        for file in files:
+            verdict = Verdict.UNTRIED if untried else self._offer(file)
+            if verdict is Verdict.LATER:
+                untried = "what goes before it has to wait"
+            outcome = Outcome(
+                sop_instance_uid=file.stem,
+                verdict=verdict,
+                status={Verdict.STORED: 0x0000, Verdict.LATER: 0xA700}.get(verdict),
+                message=untried or f"{peer.name} says {verdict}",
+            )
+            tell(file, outcome)
+
+    def _offer(self, file: Path) -> Verdict:
+        self.sent.append((file.stem, file.read_bytes()))
+        self.on_arrival()
+        return self.says[file.stem].pop(0) if self.says[file.stem] else Verdict.STORED
+
+
+class FakeAnalysis:
+    """A `node.worker.Analysis` that makes a capture and a report, or does what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Sequence[InstanceRef], Sequence[InstanceRef]]] = []
+        self.while_working: Callable[[Job], None] = lambda job: None
+        self.before_recording: Callable[[Job], None] = lambda job: None
+
+    def analyse(
+        self, job: Job, images: Sequence[InstanceRef], supersedes: Sequence[InstanceRef]
+    ) -> Sequence[Result]:
+        self.seen.append((images, supersedes))
+        self.while_working(job)
+        words = f"run {len(self.seen)}".encode()
+        return [replace(made, part10=words) for made in make_results(job)]
+
+    def destinations(self, job: Job) -> Sequence[str]:
+        self.before_recording(job)
+        return ["pacs"]

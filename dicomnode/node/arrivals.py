@@ -19,12 +19,19 @@ class Arrivals:
     Instance UID when other bytes came under a UID that is kept.
     """
 
-    def __init__(self, wake: Callable[[], None], refused: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        wake: Callable[[], None],
+        refused: Callable[[str, str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._wake = wake
         self._refused = refused
+        self._clock = clock
         self._lock = threading.Lock()
         self._bringing: dict[int, set[str]] = defaultdict(set)  #: association -> study UIDs
-        self._released: dict[str, float] = {}  #: study UID -> monotonic time
+        self._released: dict[str, float] = {}  #: study UID -> time of the clock
 
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """An object is durable, and its sender is about to hear so."""
@@ -39,7 +46,7 @@ class Arrivals:
 
     def ended(self, association: Association) -> None:
         """An association was released, aborted or lost."""
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             brought = self._bringing.pop(association.id, set())
             recent = {uid: at for uid, at in self._released.items() if now - at < _REMEMBER_S}
@@ -55,4 +62,4 @@ class Arrivals:
         """Seconds since the last association that brought the study ended; infinite if long ago."""
         with self._lock:
             at = self._released.get(study_uid)
-        return float("inf") if at is None else time.monotonic() - at
+        return float("inf") if at is None else self._clock() - at

@@ -20,6 +20,7 @@ __all__ = ["Courier", "Send"]
 log = logging.getLogger(__name__)
 
 _LOOK_S = 0.5  #: how often the outbox is looked at
+_DATABASE_WAIT_S = 2.0  #: between attempts while the database is away
 _LEASE_S = 300.0  #: longest that a batch may take before another node may send it too
 
 #: Send files to a peer, in order, and tell each outcome as it comes.
@@ -58,7 +59,7 @@ class Courier:
                 wait_s = self.deliver_batch()
             except DatabaseAway as error:
                 log.warning("courier.waiting", extra={"peer": self.peer.name, "error": str(error)})
-                wait_s = 2.0
+                wait_s = _DATABASE_WAIT_S
 
     def deliver_batch(self) -> float:
         """Send what is due; return how many seconds to wait before the next look.

@@ -1,0 +1,289 @@
+"""When a study counts as complete: quiet, and counted where its sender can count."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from dicomnode.config.pipelines import PipelineSettings
+from dicomnode.errors import PeerAway
+from dicomnode.node.arrivals import Arrivals
+from dicomnode.node.completeness import CompletenessCheck, StudyCounts
+from dicomnode.records import Job, Peer, State
+from dicomnode.storage.database import Database
+from dicomnode.worklist import jobs
+from tests.factories import STUDY_UID, make_association, make_peer
+from tests.node import make_pipeline
+from tests.running import until
+from tests.worklist import PIPELINE, after, delivered_job, enter, waiting_job
+
+MODALITY = make_peer(answers_find=True)
+ALL_HERE = {"quiet_s": 10.0, "limit_s": 60.0}
+IMPATIENT = {"quiet_s": 0.01, "limit_s": 60.0}  #: so that a peer is asked again at once
+
+
+class Node:
+    """The completeness check with everything around it that a test may move."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.known_until = after(0)
+        self.released_at = 0.0
+        self.arrivals = Arrivals(
+            lambda: None, lambda study, image: None, clock=lambda: self.released_at
+        )
+        self.pipelines: dict[str, PipelineSettings] = {}
+        self.asked: list[str] = []
+        self._counts: list[StudyCounts] = []
+
+    def check(
+        self, count: Callable[[], int | None] | None = None, **complete: object
+    ) -> CompletenessCheck:
+        """A check whose peer counts like this; without, no peer is asked."""
+
+        def answer(peer: Peer, study_uid: str) -> int | None:
+            self.asked.append(study_uid)
+            assert count is not None
+            return count()
+
+        self.pipelines[PIPELINE] = make_pipeline(complete=ALL_HERE | complete)
+        peer = make_peer(answers_find=count is not None)
+        counts = StudyCounts({peer.name: peer}, answer, self.database)
+        self._counts.append(counts)
+        return CompletenessCheck(
+            self.database, self.pipelines, self.arrivals, counts, lambda: self.known_until
+        )
+
+    def job(self) -> Job:
+        """The newest job of the study."""
+        with self.database.reading() as tx:
+            found = jobs.latest(tx, STUDY_UID, PIPELINE)
+        assert found is not None
+        return found
+
+    def look(self, check: CompletenessCheck, *, at_s: float) -> State:
+        """One pass when so many seconds have passed since the test began."""
+        self.known_until = after(at_s)
+        check.run()
+        return self.job().state
+
+    def close(self) -> None:
+        for counts in self._counts:
+            counts.close()
+
+
+@pytest.fixture
+def node(sqlite_url: str) -> Iterator[Node]:
+    database = Database(sqlite_url)
+    node = Node(database)
+    yield node
+    node.close()
+    database.close()
+
+
+def begin(node: Node, images: int = 1) -> None:
+    """So many images came when the test began."""
+    with node.database.transaction() as tx:
+        waiting_job(tx, images=images)
+
+
+# --- quiet ----------------------------------------------------------------------------------
+
+
+def test_a_study_is_ready_when_nothing_came_for_the_quiet_time(database: Database) -> None:
+    node = Node(database)
+    begin(node)
+    check = node.check()
+
+    assert node.look(check, at_s=9.9) is State.WAITING
+    assert node.look(check, at_s=10.0) is State.READY
+    assert not node.job().partial
+    node.close()
+
+
+def test_a_new_image_begins_the_quiet_time_again(node: Node) -> None:
+    begin(node)
+    check = node.check()
+    with node.database.transaction() as tx:
+        enter(tx, 2, now=after(9))
+
+    assert node.look(check, at_s=18.9) is State.WAITING
+    assert node.look(check, at_s=19.0) is State.READY
+
+
+def test_what_still_lies_in_the_inbox_holds_every_study(node: Node) -> None:
+    """The quiet time ends where the worklist's knowledge ends, not where the clock stands."""
+    begin(node)
+    check = node.check()
+
+    assert datetime.now(UTC) > after(3600)
+    assert node.look(check, at_s=1.0) is State.WAITING
+
+
+def test_an_open_association_holds_a_study_for_six_quiet_times(node: Node) -> None:
+    begin(node)
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    check = node.check()
+
+    assert node.look(check, at_s=59.9) is State.WAITING
+    assert node.look(check, at_s=60.0) is State.READY
+
+
+def test_the_quiet_time_begins_when_the_association_ends(node: Node) -> None:
+    begin(node)
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    node.arrivals.ended(make_association())
+    check = node.check()
+
+    node.released_at = 9.9
+    assert node.look(check, at_s=30) is State.WAITING
+    node.released_at = 10.0
+    assert node.look(check, at_s=30) is State.READY
+
+
+def test_each_pipeline_has_its_own_quiet_time(node: Node) -> None:
+    with node.database.transaction() as tx:
+        waiting_job(tx, pipelines={"slow": 0, PIPELINE: 0})
+    check = node.check()
+    node.pipelines["slow"] = make_pipeline(complete={"quiet_s": 30.0})
+
+    node.look(check, at_s=10)
+
+    with node.database.reading() as tx:
+        assert {job.pipeline: job.state for job in jobs.listed(tx)} == {
+            "slow": State.WAITING,
+            PIPELINE: State.READY,
+        }
+
+
+def test_a_job_whose_pipeline_is_gone_fails_with_that_reason(node: Node) -> None:
+    begin(node)
+    check = node.check()
+    node.pipelines.clear()
+
+    assert node.look(check, at_s=0) is State.FAILED
+    assert node.job().reason == f"pipeline {PIPELINE} is no longer configured"
+
+
+# --- counted --------------------------------------------------------------------------------
+
+
+def wait_for(node: Node, check: CompletenessCheck, state: State, *, at_s: float) -> Job:
+    """Look again and again, as the timer does, until the job is there."""
+    until(lambda: node.look(check, at_s=at_s) is state, timeout_s=10)
+    return node.job()
+
+
+def test_a_study_that_is_counted_and_quiet_is_ready_at_once(database: Database) -> None:
+    node = Node(database)
+    begin(node, images=3)
+    check = node.check(lambda: 3)
+
+    assert node.look(check, at_s=9.9) is State.WAITING
+    assert node.asked == []
+    job = wait_for(node, check, State.READY, at_s=10.0)
+    assert (job.received, job.expected, job.partial) == (3, 3, False)
+    assert node.asked == [STUDY_UID]
+    node.close()
+
+
+def test_a_short_study_waits_and_is_ready_when_the_last_image_is_here(node: Node) -> None:
+    begin(node)
+    check = node.check(lambda: 2)
+    until(lambda: node.look(check, at_s=20) is State.WAITING and node.job().expected == 2)
+    assert [node.look(check, at_s=at) for at in (21, 40, 59)] == [State.WAITING] * 3
+
+    with node.database.transaction() as tx:
+        enter(tx, 2, now=after(60))
+
+    job = wait_for(node, check, State.READY, at_s=70)
+    assert (job.received, job.expected, job.partial) == (2, 2, False)
+
+
+def test_a_short_study_is_asked_about_again(node: Node) -> None:
+    """Images may be deleted at the sender, or its count may have run ahead."""
+    begin(node)
+    answers = [2, 2, 1]
+    check = node.check(lambda: answers.pop(0), **IMPATIENT)
+
+    job = wait_for(node, check, State.READY, at_s=30)
+
+    assert (job.expected, job.partial) == (1, False)
+    assert answers == []
+
+
+def test_at_the_limit_a_short_study_is_processed_and_marked_partial(node: Node) -> None:
+    begin(node)
+    check = node.check(lambda: 2)
+
+    job = wait_for(node, check, State.READY, at_s=60)
+
+    assert job.partial
+    assert job.reason == "1 of 2 images came"
+
+
+def test_at_the_limit_a_short_study_is_left_out_where_the_pipeline_says_so(node: Node) -> None:
+    begin(node)
+    check = node.check(lambda: 2, when_short="skip")
+
+    assert wait_for(node, check, State.INCOMPLETE, at_s=60).reason == "1 of 2 images came"
+
+
+def test_a_peer_that_answers_slower_than_the_quiet_time_is_still_heard(node: Node) -> None:
+    begin(node)
+
+    def slowly() -> int:
+        time.sleep(0.05)
+        return 2
+
+    check = node.check(slowly, **IMPATIENT)
+
+    assert wait_for(node, check, State.READY, at_s=60).partial
+
+
+def test_a_peer_that_cannot_count_leaves_it_to_the_quiet_time(node: Node) -> None:
+    begin(node)
+    check = node.check(lambda: None)
+
+    job = wait_for(node, check, State.READY, at_s=10)
+
+    assert (job.expected, job.partial) == (None, False)
+
+
+def test_a_peer_that_does_not_answer_three_times_leaves_it_to_the_quiet_time(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin(node)
+
+    def away() -> int:
+        raise PeerAway("nobody is there")
+
+    check = node.check(away, **IMPATIENT)
+
+    job = wait_for(node, check, State.READY, at_s=30)
+
+    assert not job.partial
+    assert len(node.asked) == 3
+    assert caplog.messages.count("count.failed") == 3
+
+
+def test_our_own_results_at_the_peer_are_taken_off_its_count(node: Node) -> None:
+    with node.database.transaction() as tx:
+        delivered_job(tx, peers=(MODALITY.name,))
+        enter(tx, 2)
+    assert node.job().revision == 2
+    check = node.check(lambda: 2 + 2)  # two images, a capture, a report
+
+    job = wait_for(node, check, State.READY, at_s=10)
+
+    assert (job.received, job.expected) == (2, 2)
+
+
+def test_a_sender_that_is_no_peer_any_more_is_not_asked(node: Node) -> None:
+    with node.database.transaction() as tx:
+        waiting_job(tx, calling_ae="GONE")
+    check = node.check(lambda: 1000)
+
+    assert node.look(check, at_s=10) is State.READY
+    assert node.asked == []

@@ -1,0 +1,75 @@
+"""Which associations bring which study, as the receiver tells it."""
+
+import pytest
+
+from dicomnode.node.arrivals import Arrivals
+from tests.factories import STUDY_UID, make_association, uid
+
+OTHER = uid("other study")
+IMAGE = uid("image")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def arrivals(clock: Clock) -> Arrivals:
+    return Arrivals(lambda: None, lambda study, image: None, clock=clock)
+
+
+def test_a_study_is_open_from_its_first_image_to_the_end_of_the_association(
+    arrivals: Arrivals,
+) -> None:
+    first, second = make_association(id=1), make_association(id=2)
+    assert not arrivals.is_open(STUDY_UID)
+    arrivals.kept(first, STUDY_UID, IMAGE)
+    arrivals.kept(second, STUDY_UID, IMAGE)
+    arrivals.ended(first)
+    assert arrivals.is_open(STUDY_UID)
+    assert not arrivals.is_open(OTHER)
+    arrivals.ended(second)
+    assert not arrivals.is_open(STUDY_UID)
+
+
+def test_tells_how_long_ago_the_last_association_ended(arrivals: Arrivals, clock: Clock) -> None:
+    arrivals.kept(make_association(id=1), STUDY_UID, IMAGE)
+    arrivals.kept(make_association(id=2), STUDY_UID, IMAGE)
+    arrivals.ended(make_association(id=1))
+    clock.now = 5.0
+    arrivals.ended(make_association(id=2))
+    clock.now = 7.5
+
+    assert arrivals.released_for_s(STUDY_UID) == 2.5
+    assert arrivals.released_for_s(OTHER) == float("inf")
+
+
+def test_forgets_after_an_hour_what_ended(arrivals: Arrivals, clock: Clock) -> None:
+    arrivals.kept(make_association(id=1), STUDY_UID, IMAGE)
+    arrivals.ended(make_association(id=1))
+    clock.now = 3600.0
+    arrivals.ended(make_association(id=2))
+
+    assert arrivals.released_for_s(STUDY_UID) == float("inf")
+
+
+def test_wakes_the_registrar_for_every_object_conflict_and_end() -> None:
+    woken: list[str] = []
+    refused: list[tuple[str, str]] = []
+    arrivals = Arrivals(
+        lambda: woken.append("woken"), lambda study, image: refused.append((study, image))
+    )
+    arrivals.kept(make_association(), STUDY_UID, IMAGE)
+    arrivals.conflict(make_association(), STUDY_UID, IMAGE)
+    arrivals.ended(make_association())
+
+    assert len(woken) == 3
+    assert refused == [(STUDY_UID, IMAGE)]
