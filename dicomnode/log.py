@@ -100,3 +100,4 @@ def configure(
     logging.getLogger("dicomnode").setLevel(level)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.ERROR)
+    logging.captureWarnings(True)  # pydicom's quote values: they pass through here, or not at all

@@ -20,7 +20,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from dicomnode.dicom.sop_classes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicomnode.dicom.uids import is_uid
-from dicomnode.errors import DicomnodeError, Mismatch, Unreadable
+from dicomnode.errors import DicomnodeError, Mismatch
 from dicomnode.receive.dataset import ReceivedDataset, StreamingDimse
 from dicomnode.receive.desk import Desk
 from dicomnode.receive.intake import Reception
@@ -120,9 +120,7 @@ class StoreAssociation(DicomAssociation):
     def _store(self, request: C_STORE) -> Answer:
         """Keep what came, tell the listener, and find the answer."""
         try:
-            if not isinstance(request.DataSet, ReceivedDataset):
-                raise Unreadable("the C-STORE has no dataset")
-            with request.DataSet.reception() as reception:
+            with cast(ReceivedDataset, request.DataSet).reception() as reception:
                 kept = reception.keep()
             self._stored += 1
             record, uid = reception.request.association, reception.request.sop_instance_uid

@@ -141,12 +141,10 @@ class ObjectStore:
         """Move a synced file to the inbox; or, where its name is taken, open what is there."""
         final = self._inbox / f"{_checked(name)}.dcm"
         with self._moving:
-            for taken in (self.path_of(study_uid, name), final):
-                if taken.exists():
-                    return taken.open("rb")
-            if not take_name(partial, final):
-                return final.open("rb")
-        return None
+            settled = self.path_of(study_uid, name)
+            if settled.exists():
+                return settled.open("rb")
+            return None if take_name(partial, final) else final.open("rb")
 
     def sync_inbox(self) -> None:
         """Make the names in the inbox durable."""

@@ -7,6 +7,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from dicomnode.dicom.sop_classes import VERIFICATION
+from dicomnode.receive import server
 from tests.factories import encode, make_dataset, uid
 from tests.receiver import Receiver, running
 from tests.wire import COMMAND_END, DATA_END, DATA_PART, Wire, command, p_data, pdv
@@ -69,6 +70,8 @@ def test_a_stranger_is_closed_and_the_next_is_served(node: Receiver, sent: bytes
         p_data(pdv(COMMAND_END, command(CTImageStorage, uid("x"), field=0x7777))),
         p_data(pdv(COMMAND_END, COMMAND, 2)) + p_data(pdv(DATA_END, DATA, 2)),
         p_data(pdv(COMMAND_END, COMMAND, 99)) + p_data(pdv(DATA_END, DATA, 99)),
+        p_data(pdv(COMMAND_END, command(CTImageStorage, uid("x"), field=0x0020)))
+        + p_data(pdv(DATA_PART, bytes(100)), pdv(DATA_END, b"")),
         b"".join(p_data(pdv(1, bytes(16000))) for _ in range(20)),
     ],
     ids=[
@@ -81,6 +84,7 @@ def test_a_stranger_is_closed_and_the_next_is_served(node: Receiver, sent: bytes
         "unknown command",
         "even context",
         "unknown context",
+        "a query",
         "endless command",
     ],
 )
@@ -152,3 +156,28 @@ def test_a_burst_of_connections_is_taken(tmp_path: Path) -> None:
         for wire in wires:
             wire.socket.close()
         assert node.listener.wait_ended(60)
+
+
+def test_far_too_many_strangers_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_STRANGERS", 1)
+    with running(tmp_path, max_associations=1) as node:
+        strangers = [Wire(node.server.port) for _ in range(2)]
+        with Wire(node.server.port) as third:
+            assert third.closed()
+        for stranger in strangers:
+            stranger.socket.close()
+
+
+def test_a_connection_that_cannot_begin_is_closed_and_the_next_is_served(
+    node: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "StoreAssociation", fail)
+        with Wire(node.server.port) as wire:
+            assert wire.closed()
+    assert still_stores(node)

@@ -72,6 +72,13 @@ def test_what_is_no_dicom_file_is_unreadable(tmp_path: Path, content: bytes) -> 
         read_header(path)
 
 
+def test_a_deflated_file_cut_short_still_shows_its_beginning(tmp_path: Path) -> None:
+    whole = make_part10(make_dataset(), DeflatedExplicitVRLittleEndian)
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(whole[:-200])
+    assert read_header(path).SOPInstanceUID == uid("instance", 1)
+
+
 def test_a_file_that_is_gone_is_the_disks_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         read_header(tmp_path / "gone.dcm")

@@ -91,6 +91,12 @@ def test_a_deflated_dataset_that_ends_early_is_unreadable() -> None:
         walk(packed[: len(packed) // 2], DeflatedExplicitVRLittleEndian)
 
 
+def test_a_deflated_dataset_shorter_than_it_says_is_unreadable() -> None:
+    short = HEADER_ONLY + element(0x00091001, b"OB", b"ab", 3)
+    with pytest.raises(Unreadable, match="ends before"):
+        walk(zlib.compress(short, wbits=-zlib.MAX_WBITS), DeflatedExplicitVRLittleEndian)
+
+
 def test_bytes_that_are_not_deflated_are_unreadable() -> None:
     with pytest.raises(Unreadable):
         walk(b"\xff" * 50, DeflatedExplicitVRLittleEndian)

@@ -21,7 +21,7 @@ from dicomnode.errors import (
 )
 from dicomnode.receive.intake import Intake
 from dicomnode.records import StoreRequest
-from dicomnode.storage.objects import Kept, ObjectStore
+from dicomnode.storage.objects import Incoming, Kept, ObjectStore
 from tests.factories import STUDY_UID, encode, make_association, make_dataset, make_request, uid
 
 
@@ -156,6 +156,18 @@ def test_stops_at_the_limit(store: ObjectStore, tmp_path: Path) -> None:
     data = encode(make_dataset())
     with pytest.raises(TooLarge):
         accept(Intake(store, max_object_bytes=len(data) - 1), make_request(make_dataset()), data)
+    assert files(tmp_path) == []
+
+
+def test_a_disk_that_fills_up_at_the_first_byte_leaves_nothing(
+    intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreFull("no room")
+
+    monkeypatch.setattr(Incoming, "write", full)
+    with pytest.raises(StoreFull):
+        intake.begin(make_request(make_dataset()))
     assert files(tmp_path) == []
 
 

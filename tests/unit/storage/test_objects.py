@@ -93,6 +93,12 @@ def test_other_bytes_are_a_conflict_and_the_first_stay(
     assert (tmp_path / only).read_bytes() == ONE
 
 
+def test_a_longer_object_is_another_object(store: ObjectStore) -> None:
+    keep(store, ONE)
+    with pytest.raises(Conflict):
+        keep(store, ONE + b"\x00\x00")
+
+
 def test_other_bytes_can_be_kept_beside_the_first(store: ObjectStore, tmp_path: Path) -> None:
     keep(store, ONE)
     assert keep(store, OTHER, keep_both=True) is Kept.BESIDE
