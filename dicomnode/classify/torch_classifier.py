@@ -1,5 +1,6 @@
 """A model folder and a study's images to a prediction, with torch."""
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
@@ -27,9 +28,12 @@ Image = Dataset | Path
 
 
 def load_classifier(folder: Path, device: str = "auto", threads: int = 0) -> "TorchClassifier":
-    """The model in `folder`, on a device torch knows by that name; 0 threads: torch decides."""
-    if threads:
-        torch.set_num_threads(threads)
+    """The model in `folder`, on a device torch knows by that name.
+
+    With 0 `threads` all cores but one are used: torch's threads spin while they wait for each
+    other, and one core that the receiver takes from them slows a network down tenfold.
+    """
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) - 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
     card = read_card(folder)
     return TorchClassifier(card, load_network(folder, card), _device(device))

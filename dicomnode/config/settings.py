@@ -132,7 +132,9 @@ class ClassifySettings(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where models run: auto takes CUDA, else MPS, else the CPU."
     )
-    threads: NonNegativeInt = Field(0, description="CPU threads for a model; 0 leaves it to torch.")
+    threads: NonNegativeInt = Field(
+        0, description="CPU threads for a model; 0 takes all cores but one."
+    )
 
 
 class DeliverSettings(Section):
