@@ -1,0 +1,336 @@
+"""One job after the other: results first, then their rows; and an end for every job."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dicomnode.config.settings import WorklistSettings
+from dicomnode.errors import DatabaseAway, DicomnodeError, ModelError, NotAnalysable, StoreError
+from dicomnode.node.worker import Worker
+from dicomnode.records import Job, ResultKind, State
+from dicomnode.storage.database import Database
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.worklist import jobs, outbox, queue, studies
+from tests.factories import STUDY_UID
+from tests.fakes import FakeAnalysis, LeavingDatabase
+from tests.node import make_store, study_history
+from tests.running import until
+from tests.worklist import delivered_job, make_ref, ready_job, waiting_job
+
+SETTINGS = WorklistSettings(attempts=3, first_retry_s=60.0, longest_retry_s=60.0)
+AT_ONCE = WorklistSettings(attempts=3, first_retry_s=1e-6, longest_retry_s=1e-6)
+SHORT_LEASE = SETTINGS.model_copy(update={"lease_s": 0.15})  # below what may be configured
+
+
+class Bench:
+    """A worker with everything around it."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.store: ObjectStore = make_store(folder)
+        self.analysis = FakeAnalysis()
+
+    def worker(self, settings: WorklistSettings = SETTINGS) -> Worker:
+        return Worker("node/1", self.database, self.store, self.analysis, settings)
+
+    def ready(self) -> Job:
+        with self.database.transaction() as tx:
+            return ready_job(tx)
+
+    def job(self, job: Job) -> Job:
+        with self.database.reading() as tx:
+            return jobs.get(tx, job.id)
+
+    def result_uids(self, job: Job) -> list[str]:
+        with self.database.reading() as tx:
+            return [ref.sop_instance_uid for ref, _ in outbox.results_of(tx, job.id)]
+
+    def owed(self) -> set[str]:
+        with self.database.reading() as tx:
+            return outbox.peers_owed(tx)
+
+    def on_disk(self, job: Job, kind: ResultKind) -> Path:
+        parts = (job.study_uid, job.pipeline, job.revision, kind)
+        return self.store.path_of_result(STUDY_UID, make_ref(*parts).sop_instance_uid)
+
+
+@pytest.fixture
+def bench(sqlite_url: str, tmp_path: Path) -> Iterator[Bench]:
+    database = Database(sqlite_url)
+    yield Bench(database, tmp_path / "node")
+    database.close()
+
+
+def raising(error: Exception) -> Callable[[Job], None]:
+    """A job that ends like this."""
+
+    def end(_: Job) -> None:
+        raise error
+
+    return end
+
+
+def crash(_: Job) -> None:
+    """The process is killed just when the results are to be recorded."""
+    raise SystemExit
+
+
+def give_back(database: Database) -> None:
+    """The lease of whoever crashed runs out."""
+    with database.transaction() as tx:
+        assert queue.expire(tx, attempts=5, now=datetime.now(UTC) + timedelta(hours=1))
+
+
+# --- the good way ---------------------------------------------------------------------------
+
+
+def test_results_are_on_disk_before_the_worklist_names_them(
+    database: Database, tmp_path: Path
+) -> None:
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+    seen: list[bool] = []
+
+    def look(job: Job) -> None:
+        seen.append(bench.result_uids(job) == [])
+        seen.extend(bench.on_disk(job, kind).is_file() for kind in ResultKind)
+
+    bench.analysis.before_recording = look
+
+    assert bench.worker().work_once()
+
+    assert seen == [True, True, True]
+    assert bench.job(job).state is State.REPORTED
+    assert len(bench.result_uids(job)) == 2
+    assert bench.owed() == {"pacs"}
+
+
+def test_there_is_nothing_to_do_in_an_empty_queue(bench: Bench) -> None:
+    assert not bench.worker().work_once()
+
+
+def test_a_revision_is_shown_every_image_and_the_report_it_supersedes(bench: Bench) -> None:
+    with bench.database.transaction() as tx:
+        first = delivered_job(tx)
+        second = waiting_job(tx, images=2)
+        assert studies.close(tx, second, State.READY, now=datetime.now(UTC))
+
+    bench.worker().work_once()
+
+    ((images, supersedes),) = bench.analysis.seen
+    assert [image.sop_instance_uid for image in images] == [
+        make_ref("image", number).sop_instance_uid for number in (1, 2)
+    ]
+    assert [report.sop_instance_uid for report in supersedes] == bench.result_uids(first)[1:]
+
+
+# --- failures -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error", [NotAnalysable("no frame is an image"), ModelError("the weights were altered")]
+)
+def test_what_cannot_help_itself_fails_at_once_with_its_reason(
+    error: DicomnodeError, database: Database, tmp_path: Path
+) -> None:
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+    bench.analysis.while_working = raising(error)
+
+    bench.worker().work_once()
+
+    assert (bench.job(job).state, bench.job(job).reason) == (State.FAILED, str(error))
+    assert bench.owed() == set()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (StoreError("the disk answered: no"), "the disk answered: no"),
+        (IndexError("PATIENT^NAME"), "unexpected IndexError; see the log"),
+        (MemoryError(), "unexpected MemoryError; see the log"),
+    ],
+)
+def test_what_may_help_itself_is_tried_later_and_fails_in_the_end(
+    error: Exception, reason: str, bench: Bench
+) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(error)
+    worker = bench.worker(AT_ONCE)
+
+    for attempt in (1, 2):
+        worker.work_once()
+        tried = bench.job(job)
+        assert (tried.state, tried.reason, tried.attempts) == (State.READY, reason, attempt)
+    worker.work_once()
+
+    assert (bench.job(job).state, bench.job(job).reason) == (State.FAILED, reason)
+    assert not worker.work_once()
+
+
+def test_a_failed_attempt_is_left_alone_for_its_waiting_time(bench: Bench) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(StoreError("the disk answered: no"))
+    worker = bench.worker()
+
+    assert worker.work_once()
+
+    assert not worker.work_once()
+    assert bench.job(job).not_before > datetime.now(UTC) + timedelta(seconds=25)
+
+
+def test_a_result_that_cannot_be_kept_is_not_named(bench: Bench, tmp_path: Path) -> None:
+    job = bench.ready()
+    (tmp_path / "node" / "results").rmdir()
+    (tmp_path / "node" / "results").touch()  # where the folder was: the disk refuses
+
+    bench.worker().work_once()
+
+    assert bench.job(job).state is State.READY
+    assert bench.result_uids(job) == []
+
+
+# --- the job is taken away ------------------------------------------------------------------
+
+
+def test_a_lost_lease_records_nothing_and_owes_nothing(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+
+    def expire(_: Job) -> None:
+        with database.transaction() as tx:
+            assert queue.expire(tx, attempts=5, now=datetime.now(UTC) + timedelta(hours=1))
+
+    bench.analysis.while_working = expire
+
+    assert bench.worker().work_once()
+
+    assert "job.lost" in caplog.messages
+    assert bench.job(job).state is State.READY
+    assert (bench.result_uids(job), bench.owed()) == ([], set())
+
+
+def test_a_job_cancelled_while_it_runs_stays_cancelled(bench: Bench) -> None:
+    job = bench.ready()
+
+    def cancel(_: Job) -> None:
+        with bench.database.transaction() as tx:
+            queue.cancel(tx, job.id, now=datetime.now(UTC))
+
+    bench.analysis.while_working = cancel
+
+    bench.worker().work_once()
+
+    assert bench.job(job).state is State.CANCELLED
+    assert (bench.result_uids(job), bench.owed()) == ([], set())
+
+
+def test_an_error_of_a_cancelled_job_changes_nothing(bench: Bench) -> None:
+    job = bench.ready()
+
+    def cancel_and_fail(_: Job) -> None:
+        with bench.database.transaction() as tx:
+            queue.cancel(tx, job.id, now=datetime.now(UTC))
+        raise NotAnalysable("no frame is an image")
+
+    bench.analysis.while_working = cancel_and_fail
+
+    bench.worker().work_once()
+
+    assert bench.job(job).reason == "cancelled by hand"
+
+
+def test_the_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(bench: Bench) -> None:
+    job = bench.ready()
+
+    def work_long(_: Job) -> None:
+        begun = datetime.now(UTC)
+        until(lambda: datetime.now(UTC) > begun + timedelta(seconds=0.5), timeout_s=10)
+        with bench.database.transaction() as tx:
+            assert queue.expire(tx, attempts=5, now=datetime.now(UTC)) == []
+
+    bench.analysis.while_working = work_long
+
+    bench.worker(SHORT_LEASE).work_once()
+
+    assert bench.job(job).state is State.REPORTED
+
+
+# --- twice, and without a database ----------------------------------------------------------
+
+
+def test_a_job_that_runs_twice_keeps_the_bytes_of_the_first_time(
+    database_url: str, tmp_path: Path
+) -> None:
+    database = LeavingDatabase(database_url)
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+    bench.analysis.while_working = lambda job: setattr(database, "away", True)
+    with pytest.raises(DatabaseAway):
+        bench.worker().work_once()
+    first = [bench.on_disk(job, kind).read_bytes() for kind in ResultKind]
+    database.away = False
+    give_back(database)
+    bench.analysis.while_working = lambda job: None
+    bench.analysis.before_recording = crash
+    with pytest.raises(SystemExit):
+        bench.worker().work_once()
+    give_back(database)
+    bench.analysis.before_recording = lambda job: None
+    bench.worker().work_once()
+
+    assert bench.job(job).state is State.REPORTED
+    assert first == [b"run 1", b"run 1"]
+    assert len(bench.analysis.seen) == 3
+    assert [bench.on_disk(job, kind).read_bytes() for kind in ResultKind] == first
+    database.close()
+
+
+def test_goes_on_by_itself_when_the_database_is_back(
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("dicomnode.node.worker._DATABASE_WAIT_S", 0.01)
+    database = LeavingDatabase(sqlite_url)
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+    database.away = True
+    stop = threading.Event()
+    thread = threading.Thread(target=bench.worker().run, args=(stop,))
+    thread.start()
+    try:
+        until(lambda: "worker.waiting" in caplog.messages, timeout_s=10)
+        database.away = False
+        until(lambda: bench.job(job).state is State.REPORTED, timeout_s=10)
+    finally:
+        stop.set()
+        thread.join()
+    database.close()
+
+
+def test_an_outage_in_the_middle_of_a_job_is_outlived_by_the_heartbeat(
+    sqlite_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = LeavingDatabase(sqlite_url)
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+
+    def outage(_: Job) -> None:
+        database.away = True
+        until(lambda: "worker.waiting" in caplog.messages, timeout_s=10)
+        database.away = False
+
+    bench.analysis.while_working = outage
+
+    bench.worker(SHORT_LEASE).work_once()
+
+    assert bench.job(job).state is State.REPORTED
+    assert [event.event for event in study_history(database)].count("running") == 1
+    database.close()
