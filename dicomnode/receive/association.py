@@ -39,6 +39,7 @@ class StoreAssociation(DicomAssociation):
     def __init__(self, ae: ApplicationEntity, desk: Desk) -> None:
         super().__init__(ae, MODE_ACCEPTOR)
         self.name = "receive"
+        self.dul.daemon = True  # a silent peer must not keep the process from ending
         self.dul.state_machine = _StateMachine(self.dul)
         self._streaming = StreamingDimse(self, self._begin_store)
         self.dimse = self._streaming
@@ -57,6 +58,12 @@ class StoreAssociation(DicomAssociation):
             self._streaming.discard()
             if self.record:
                 self._leave(self.record, time.monotonic() - started)
+
+    def drop(self) -> None:
+        """Close the connection without another word."""
+        self.dul.kill_dul()
+        if self.dul.socket is not None:
+            self.dul.socket._shutdown_socket()
 
     def _begin_store(self, message: DIMSEMessage) -> Reception:
         """Open a reception for the C-STORE-RQ whose command has just arrived."""

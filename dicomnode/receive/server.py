@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _BACKLOG = 128  #: connections the kernel holds until we take them
 _STRANGERS = 100  #: connections beyond `max_associations` that have not said who they are
 _LONGEST_GREETING_S = 30.0  #: from the connection to the A-ASSOCIATE-RQ (ARTIM, PS3.8 9.1.5)
+_LONGEST_ABORT_S = 5.0
 _POLL_S = 0.1  #: how soon `stop` is noticed
 _LEAST_PDU_BYTES = 256 * 1024  #: an A-ASSOCIATE-RQ may be longer than the P-DATA we ask for
 
@@ -79,7 +80,8 @@ class StoreServer:
         late = self._desk.wait_empty(drain_s)
         for association in late:
             association.abort()
-        self._desk.wait_empty(5.0)
+        self._desk.wait_empty(_LONGEST_ABORT_S)
+        self._server.drop_connections()
         log.info("receive.stopped", extra={"count": len(late)})
 
 
@@ -111,6 +113,11 @@ class _Server(AssociationServer):
     def remember(self, association: StoreAssociation) -> None:
         """Count a connection from now on, until its thread ends."""
         self._connections.append(association)
+
+    def drop_connections(self) -> None:
+        """Close what is left: strangers, and associations that an abort did not end."""
+        for association in self._connections:
+            association.drop()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that could not even begin; the listener goes on."""

@@ -1,6 +1,7 @@
 """What hits a DICOM port besides DICOM: the receiver answers or closes, and goes on."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -132,11 +133,9 @@ def test_an_empty_dataset_is_answered(node: Receiver) -> None:
 def test_a_sender_that_never_waits_is_stopped(tmp_path: Path) -> None:
     with running(tmp_path) as node, associated(node) as wire:
         one = p_data(pdv(COMMAND_END, COMMAND)) + p_data(pdv(DATA_END, DATA))
-        try:
+        with suppress(ConnectionError):
             for _ in range(200):
                 wire.send(one)
-        except ConnectionError:
-            pass
         assert node.listener.wait_ended(1)
         assert list((tmp_path / "partial").iterdir()) == []
 
@@ -181,3 +180,16 @@ def test_a_connection_that_cannot_begin_is_closed_and_the_next_is_served(
         with Wire(node.server.port) as wire:
             assert wire.closed()
     assert still_stores(node)
+
+
+def test_stopping_closes_silent_strangers_and_deaf_associations(tmp_path: Path) -> None:
+    with running(tmp_path, idle_timeout_s=60) as node:
+        deaf = associated(node)
+        deaf.send(p_data(pdv(COMMAND_END, COMMAND))[:20])
+        stranger = Wire(node.server.port)
+        node.server.stop(0)
+        assert node.listener.wait_ended(1)
+        assert deaf.closed()
+        assert stranger.closed()
+        deaf.socket.close()
+        stranger.socket.close()
