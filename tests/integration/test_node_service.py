@@ -1,0 +1,263 @@
+"""The whole node in this process, with a worker that does nothing: start, outage, stop."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pynetdicom.presentation import build_context
+
+from dicomnode.config.settings import DeliverSettings, NodeSettings, ReceiveSettings
+from dicomnode.deliver.sender import send
+from dicomnode.dicom.network import associate, echo
+from dicomnode.errors import StoreError
+from dicomnode.node.arrivals import Arrivals
+from dicomnode.node.completeness import CompletenessCheck, StudyCounts
+from dicomnode.node.courier import Courier
+from dicomnode.node.process import WorkerProcess
+from dicomnode.node.registrar import Registrar
+from dicomnode.node.service import Service
+from dicomnode.node.timers import Timers
+from dicomnode.receive.intake import Intake
+from dicomnode.receive.server import StoreServer
+from dicomnode.records import Peer, State, Verdict
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.worklist.schema import upgrade
+from tests.factories import make_dataset, make_peer, write_part10
+from tests.fakes import FakeSend, LeavingDatabase
+from tests.node import all_jobs, inbox, make_pipeline
+from tests.running import until
+
+MODALITY = make_peer()
+
+
+class _Registrar(Registrar):
+    """Breaks as often as it is told to, in a way nobody foresaw."""
+
+    breaks = 0
+
+    def enter_batch(self) -> int:
+        if self.breaks:
+            self.breaks -= 1
+            raise ValueError("PATIENT^NAME")
+        return super().enter_batch()
+
+
+class Node:
+    """A service put together as `node/build.py` does, with the database and a few parts in hand."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.folder = folder
+        self.database = LeavingDatabase(url)
+        self.store = ObjectStore(folder)
+        self.registrar = _Registrar(self.store, self.database, {"all": make_pipeline()})
+        self.arrivals = Arrivals(self.registrar.wake, self.registrar.note_conflict)
+        self.peers = {MODALITY.name: MODALITY}
+        self.server = StoreServer(
+            ReceiveSettings(port=0), self.peers, Intake(self.store), self.arrivals
+        )
+        self.send = FakeSend()
+        self.courier = Courier(
+            MODALITY, self.store, self.database, self.send, DeliverSettings(), holder="node"
+        )
+        self.worker = WorkerProcess(lambda name: ["cat"], lambda: "node/1", lambda name: None)
+        self.timers = self._timers()
+        self.open: Callable[[], None] = lambda: upgrade(self.database)
+        self.stopped = threading.Event()
+
+    def _timers(self) -> Timers:
+        counts = StudyCounts({}, lambda peer, study: None, self.database)
+        check = CompletenessCheck(
+            self.database,
+            {"all": make_pipeline(complete={"quiet_s": 0.1})},
+            self.arrivals,
+            counts,
+            self.registrar.horizon,
+        )
+        return Timers(NodeSettings(), self.peers, self.database, self.store, check, lambda peer: "")
+
+    @contextmanager
+    def running(self, *, drain_s: float = 5.0) -> Iterator[None]:
+        """The service in a thread, while the block runs."""
+        service = Service(
+            self.store,
+            self.server,
+            self.database,
+            lambda: self.open(),
+            self.registrar,
+            self.timers,
+            [self.courier],
+            self.worker,
+        )
+        thread = threading.Thread(
+            target=service.run, args=(self.stopped,), kwargs={"drain_s": drain_s}
+        )
+        thread.start()
+        try:
+            until(lambda: service.port != 0, timeout_s=10)
+            yield
+        finally:
+            self.stopped.set()
+            thread.join()
+
+    @property
+    def peer(self) -> Peer:
+        return make_peer(name="node", ae_title="DICOMNODE", port=self.server.port)
+
+    def send_images(self, *numbers: int) -> list[Verdict]:
+        """Send images as the modality, in one association."""
+        files = [
+            write_part10(make_dataset(number), self.folder.parent / f"{number}.dcm")
+            for number in numbers
+        ]
+        return [outcome.verdict for outcome in send(files, self.peer, MODALITY.ae_title)]
+
+    def states(self) -> list[State]:
+        return [job.state for job in all_jobs(self.database)]
+
+
+@pytest.fixture
+def node(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    monkeypatch.setattr("dicomnode.node.service._DATABASE_WAIT_S", 0.05)
+    monkeypatch.setattr("dicomnode.node.service._BROKEN_WAIT_S", 0.05)
+    monkeypatch.setattr("dicomnode.node.timers._COMPLETENESS_S", 0.05)
+    return Node(sqlite_url, tmp_path / "node")
+
+
+def test_an_image_goes_from_the_network_to_a_job_that_is_ready(node: Node) -> None:
+    with node.running():
+        assert node.send_images(1, 2) == [Verdict.STORED] * 2
+
+        until(lambda: node.states() == [State.READY], timeout_s=10)
+
+
+def test_images_are_taken_before_the_database_is_there_and_entered_when_it_is(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.database.away = True
+    with node.running():
+        assert node.send_images(1, 2) == [Verdict.STORED] * 2
+        until(lambda: "worklist.waiting" in caplog.messages, timeout_s=10)
+        assert len(inbox(node.folder)) == 2
+
+        node.database.away = False
+
+        until(lambda: inbox(node.folder) == [], timeout_s=10)
+        assert len(node.states()) == 1
+
+
+def test_images_are_taken_while_the_database_is_away(node: Node) -> None:
+    with node.running():
+        until(lambda: node.registrar.horizon().year > 1, timeout_s=10)
+        node.database.away = True
+
+        assert node.send_images(1) == [Verdict.STORED]
+
+        assert len(inbox(node.folder)) == 1
+        node.database.away = False
+        until(lambda: inbox(node.folder) == [], timeout_s=10)
+
+
+def test_a_broken_thread_is_logged_and_started_again(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.registrar.breaks = 2
+    with node.running():
+        node.send_images(1)
+
+        until(lambda: len(node.states()) == 1, timeout_s=10)
+
+    broken = [record for record in caplog.records if record.message == "node.broken"]
+    assert [vars(record)["problem"] for record in broken] == ["register", "register"]
+
+
+def test_a_worklist_that_does_not_open_is_tried_again(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = 0
+
+    def fail_once() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("tables of a later version")
+
+    node.open = fail_once
+    with node.running():
+        node.send_images(1)
+
+        until(lambda: len(node.states()) == 1, timeout_s=10)
+
+    assert "node.broken" in caplog.messages
+
+
+# --- stopping -------------------------------------------------------------------------------
+
+
+def test_stops_at_once_while_it_waits_for_the_database(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.database.away = True
+    with node.running():
+        until(lambda: "worklist.waiting" in caplog.messages, timeout_s=10)
+        begun = time.monotonic()
+
+    assert time.monotonic() - begun < 2
+    assert not echo(node.peer, MODALITY.ae_title).ok
+
+
+def test_stops_the_receiver_first_and_the_database_last(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def noted(part: Any, method: str, name: str) -> None:
+        real = getattr(part, method)
+
+        def call(*args: Any, **kwargs: Any) -> None:
+            real(*args, **kwargs)
+            order.append(name)
+
+        monkeypatch.setattr(part, method, call)
+
+    noted(node.server, "stop", "receiver")
+    noted(node.registrar, "run", "registrar")
+    noted(node.courier, "run", "courier")
+    noted(node.worker, "run", "worker")
+    noted(node.timers, "stop", "timers")
+    noted(node.database, "close", "database")
+    with node.running():
+        until(lambda: node.worker.pid is not None, timeout_s=10)
+
+    assert order[-2:] == ["timers", "database"]
+    assert order.index("receiver") < order.index("registrar")
+    assert sorted(order[:-2]) == ["courier", "receiver", "registrar", "worker"]
+
+
+def test_an_association_that_is_open_may_end_before_the_node_stops(node: Node) -> None:
+    with node.running():
+        context = build_context("1.2.840.10008.1.1")
+        with associate(node.peer, MODALITY.ae_title, [context]) as association:
+            node.stopped.set()
+            until(lambda: not echo(node.peer, MODALITY.ae_title).ok, timeout_s=10)
+            assert association.send_c_echo().Status == 0x0000
+
+
+def test_does_not_start_where_it_cannot_keep_anything(node: Node) -> None:
+    node.folder.touch()  # a file where the folder should be
+    service = Service(
+        node.store,
+        node.server,
+        node.database,
+        node.open,
+        node.registrar,
+        node.timers,
+        [],
+        node.worker,
+    )
+
+    with pytest.raises(StoreError):
+        service.run(node.stopped)
