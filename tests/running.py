@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,13 @@ class RunningNode:
             self.process = subprocess.Popen(command, stderr=log)
         until(lambda: echo(self.peer, "PACS").ok or self.process.poll() is not None)
         assert self.process.poll() is None, self.log
+
+    def set_pacs_port(self, port: int) -> None:
+        """Tell the configuration where the PACS listens, before the start."""
+        file = self.config / "peers" / "pacs.toml"
+        text = re.sub(r"(?m)^port = .*$", f"port = {port}", file.read_text("utf-8"))
+        file.write_text(text, "utf-8")
+        self.settings = load(self.config)
 
     def stop(self, *, timeout_s: float = 60) -> int:
         """Ask politely; return the exit code."""
