@@ -1,0 +1,216 @@
+"""Random histories of one study against what must hold after every step."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import pairwise
+from typing import ClassVar
+
+import sqlalchemy as sa
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from dicomnode.errors import LeaseLost, WrongStep
+from dicomnode.records import Delivery, DeliveryState, Job, State, Verdict
+from dicomnode.storage.database import Connection, Database
+from dicomnode.worklist import jobs, outbox, queue, studies
+from dicomnode.worklist.states import MOVES
+from dicomnode.worklist.studies import Entry
+from dicomnode.worklist.tables import history, matches, metadata
+from tests.worklist import (
+    NOW,
+    claim,
+    delivered_job,
+    enter,
+    failed_job,
+    make_results,
+    owed,
+    ready_job,
+    reported_job,
+    running_job,
+    say,
+    undelivered_job,
+    waiting_job,
+)
+
+ATTEMPTS = 2
+LEASE_S = 60
+MOST_IMAGES = 4  #: more would keep the study waiting for ever
+
+
+ANSWERS = (Verdict.STORED, Verdict.STORED, Verdict.LATER, Verdict.NEVER)
+STARTS = (
+    *(waiting_job, ready_job, running_job, reported_job, delivered_job),
+    *(failed_job, undelivered_job),
+)
+
+
+class OneStudy(RuleBasedStateMachine):
+    """A registrar, a clock, two workers, two couriers and a person."""
+
+    database: ClassVar[Database]  #: one for all histories; each begins by emptying it
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.database.transaction() as tx:
+            for table in reversed(metadata.sorted_tables):
+                tx.execute(table.delete())
+        self.now = NOW
+        self.images = 0  #: how many have come
+        self.seen: list[Job] = []  #: the waiting job as the timer read it
+        self.held: list[Job] = []  #: jobs that workers believe to hold
+        self.in_flight: list[Delivery] = []  #: what couriers believe to hold
+
+    @contextmanager
+    def step(self) -> Iterator[Connection]:
+        self.now += timedelta(seconds=1)
+        with self.database.transaction() as tx:
+            yield tx
+
+    # --- what may happen --------------------------------------------------------------------
+
+    @initialize(begin=st.sampled_from([*STARTS]))
+    def begin_anywhere(self, begin: Callable[[Connection], Job]) -> None:
+        """Random steps alone would seldom come far."""
+        self.images = 1
+        with self.step() as tx:
+            job = begin(tx)
+            self.held = [job] if job.state is State.RUNNING else []
+
+    @precondition(lambda self: self.images < MOST_IMAGES)
+    @rule()
+    def an_image_comes(self) -> None:
+        self.images += 1
+        with self.step() as tx:
+            assert enter(tx, self.images, now=self.now) is Entry.NEW
+
+    @rule()
+    def the_timer_looks(self) -> None:
+        with self.step() as tx:
+            self.seen = [item.job for item in studies.waiting(tx)]
+
+    @precondition(lambda self: self.seen)
+    @rule(to=st.sampled_from([State.READY, State.READY, State.INCOMPLETE]))
+    def the_timer_closes(self, to: State) -> None:
+        with self.step() as tx:
+            for job in self.seen:
+                studies.close(tx, job, to, now=self.now)
+
+    @rule(worker=st.sampled_from(["one/1", "two/1"]))
+    def a_worker_claims(self, worker: str) -> None:
+        with self.step() as tx:
+            job = claim(tx, worker, now=self.now)
+            self.held = [*self.held, job] if job else self.held
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), end=st.sampled_from(["finish", "finish", "later", "fail", "release"]))
+    def a_worker_ends(self, data: st.DataObject, end: str) -> None:
+        job = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        try:
+            with self.step() as tx:
+                if end == "finish":
+                    queue.finish(tx, job, make_results(job), ["pacs", "archive"], now=self.now)
+                elif end == "later":
+                    queue.later(tx, job, "busy", wait_s=5, now=self.now)
+                elif end == "fail":
+                    queue.fail(tx, job, "no pixels", now=self.now)
+                else:
+                    queue.release(tx, job, now=self.now)
+        except LeaseLost:
+            pass
+
+    @precondition(lambda self: self.held)
+    @rule()
+    def leases_expire(self) -> None:
+        self.now += timedelta(seconds=LEASE_S)
+        with self.step() as tx:
+            queue.expire(tx, attempts=ATTEMPTS, now=self.now)
+
+    @rule(peer=st.sampled_from(["pacs", "archive"]), holder=st.sampled_from(["one", "two"]))
+    def a_courier_claims(self, peer: str, holder: str) -> None:
+        with self.step() as tx:
+            self.in_flight += owed(tx, peer, holder=holder, limit=4, now=self.now)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(verdicts=st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=4))
+    def a_peer_answers(self, verdicts: list[Verdict]) -> None:
+        for item, verdict in zip(self.in_flight, verdicts, strict=False):
+            with self.step() as tx:
+                say(tx, item, verdict, now=self.now, give_up_after_s=10 * LEASE_S)
+        self.in_flight = self.in_flight[len(verdicts) :]
+
+    @precondition(lambda self: self.in_flight)
+    @rule()
+    def a_peer_is_away(self) -> None:
+        with self.step() as tx:
+            outbox.give_back(tx, self.in_flight, "away", give_up_after_s=10 * LEASE_S, now=self.now)
+        self.in_flight = []
+
+    @precondition(lambda self: self.images == MOST_IMAGES)
+    @rule(data=st.data(), what=st.sampled_from([queue.retry, queue.retry, queue.cancel]))
+    def a_person_acts(self, data: st.DataObject, what: Callable[..., Job]) -> None:
+        with self.step() as tx:
+            chosen = data.draw(st.sampled_from(jobs.listed(tx)))
+            try:
+                what(tx, chosen.id, now=self.now)
+            except WrongStep:
+                assert jobs.get(tx, chosen.id) == chosen
+
+    # --- what must hold ---------------------------------------------------------------------
+
+    @invariant()
+    def everything_holds(self) -> None:
+        with self.database.reading() as tx:
+            found = jobs.listed(tx)
+            self.no_image_is_forgotten(tx, found)
+            for job in found:
+                deliveries_fit(job, {item.state for item in outbox.of_job(tx, job.id)})
+                history_fits(job, [State(row.event) for row in tx.execute(_told(job))])
+        assert sum(job.state is State.RUNNING for job in found) <= 1
+        assert [job.revision for job in found] == list(range(len(found), 0, -1))
+        assert all(job.state is not State.WAITING for job in found[1:])
+
+    def no_image_is_forgotten(self, tx: Connection, found: list[Job]) -> None:
+        assert bool(found) == bool(self.images)
+        if found and found[0].state not in (State.WAITING, State.CANCELLED):
+            assert len(jobs.images(tx, found[0])) == self.images
+        matched = sa.select(sa.func.count()).select_from(matches)
+        assert tx.execute(matched).scalar_one() == self.images
+
+
+def deliveries_fit(job: Job, states: set[DeliveryState]) -> None:
+    assert (DeliveryState.OWED in states) == (job.state is State.REPORTED)
+    assert (job.lease is not None) == (job.state is State.RUNNING)
+    if job.state is State.DELIVERED:
+        assert states == {DeliveryState.SENT}
+    if job.state is State.UNDELIVERED:
+        assert DeliveryState.REFUSED in states
+
+
+def history_fits(job: Job, told: list[State]) -> None:
+    assert told[0] is State.WAITING
+    assert told[-1] is job.state
+    for before, then in pairwise(told):
+        assert then in MOVES[before]
+
+
+def _told(job: Job) -> sa.Select[tuple[str]]:
+    mine = (history.c.job_id == job.id) & history.c.event.in_(list(State))
+    return sa.select(history.c.event).where(mine).order_by(history.c.id)
+
+
+def test_whatever_happens_to_a_study_no_image_and_no_result_is_forgotten() -> None:
+    OneStudy.database = Database("sqlite://")
+    with OneStudy.database.transaction() as tx:
+        metadata.create_all(tx)
+    few = settings(max_examples=30, stateful_step_count=30, deadline=None)
+    run_state_machine_as_test(OneStudy, settings=few)
+    OneStudy.database.close()
