@@ -7,6 +7,7 @@ Only the command line calls `configure`; modules ask for `logging.getLogger(__na
 import json
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -101,3 +102,11 @@ def configure(
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     logging.getLogger("pydicom").setLevel(logging.ERROR)
     logging.captureWarnings(True)  # pydicom's quote values: they pass through here, or not at all
+    threading.excepthook = _thread_died
+
+
+def _thread_died(args: threading.ExceptHookArgs) -> None:
+    """Python would print the exception's text, which may quote a dataset."""
+    if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+        raised = (args.exc_type, args.exc_value, args.exc_traceback)
+        logging.getLogger(__name__).critical("thread.died", exc_info=raised)
