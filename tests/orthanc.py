@@ -1,109 +1,86 @@
-"""A real Orthanc on loopback, as the PACS: it routes what is stable to the node by itself."""
+"""A throw-away Orthanc with any settings, and its REST interface for asking what arrived."""
 
 import json
 import shutil
 import subprocess
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Self
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
+import pytest
+
+from tests.factories import make_peer
 from tests.pacs import free_port
-from tests.running import until
 
-__all__ = ["Orthanc", "orthanc"]
-
-#: A routing rule such as a PACS administrator sets up once: every study that becomes stable is sent
-#: to the node, unless all that is new in it came from the node.
-_ROUTE = """
-local new = {}
-function OnStoredInstance(id, tags, metadata, origin)
-  if origin["RequestOrigin"] == "DicomProtocol" and origin["RemoteAet"] ~= "DICOMNODE" then
-    new[ParseJson(RestApiGet("/instances/" .. id .. "/study"))["ID"]] = true
-  end
-end
-function OnStableStudy(id, tags, metadata)
-  if new[id] then
-    new[id] = nil
-    local job = '{"Resources":["' .. id .. '"],"Synchronous":false}'
-    RestApiPost("/modalities/DICOMNODE/store", job)
-  end
-end
-"""
+__all__ = ["Orthanc"]
 
 
-@dataclass(frozen=True)
 class Orthanc:
-    """A running Orthanc."""
+    """Runs while its block runs, with `settings` over its own; `peer` is its DICOM side."""
 
-    http: int
-    dicom: int
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+        self.http = f"http://127.0.0.1:{free_port()}"
+        self.peer = make_peer(ae_title="ORTHANC", port=free_port(), timeout_s=10.0)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._config = folder / "orthanc.json"
+        own = {
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "storage"),
+            "Plugins": [],
+            "HttpPort": int(self.http.rpartition(":")[2]),
+            "DicomPort": self.peer.port,
+            "DicomAet": "ORTHANC",
+            "DicomCheckCalledAet": True,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+        }
+        self._config.write_text(json.dumps({**settings, **own}))
 
-    def get(self, path: str) -> Any:
-        """An answer of its REST interface."""
-        return json.loads(self.raw(path))
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [shutil.which("Orthanc") or "Orthanc", str(self._config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(200):
+            try:
+                self.get("/system")
+            except URLError:
+                time.sleep(0.05)
+            else:
+                return self
+        self._process.kill()
+        self._process.wait()
+        pytest.fail("Orthanc does not answer within 10 s")
 
-    def raw(self, path: str) -> bytes:
-        """The same, as bytes."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}") as answer:  # noqa: S310
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+    def get(self, path: str, data: bytes | None = None) -> bytes:
+        """The body of the answer to a GET, or to a POST where there is `data`."""
+        with urlopen(Request(self.http + path, data=data), timeout=10) as answer:  # noqa: S310
             body: bytes = answer.read()
             return body
 
-    def answers(self) -> bool:
-        """Is it up?"""
-        try:
-            return bool(self.get("/system"))
-        except OSError:
-            return False
+    def file(self, sop_instance_uid: str) -> bytes:
+        """The whole file of an instance, as Orthanc gives it out."""
+        (found,) = json.loads(self.get("/tools/lookup", sop_instance_uid.encode()))
+        return self.get(f"{found['Path']}/file")
 
     def instances(self, study_uid: str) -> list[bytes]:
-        """Every file of a study, as Orthanc keeps it."""
-        ids = [
-            item["ID"]
-            for study in self.get("/studies?expand")
-            if study["MainDicomTags"]["StudyInstanceUID"] == study_uid
-            for item in self.get(f"/studies/{study['ID']}/instances")
+        """Every file of a study, whole, as Orthanc gives it out."""
+        return [
+            self.get(f"/instances/{item['ID']}/file")
+            for study in json.loads(self.get("/tools/lookup", study_uid.encode()))
+            for item in json.loads(self.get(f"{study['Path']}/instances"))
         ]
-        return [self.raw(f"/instances/{name}/file") for name in ids]
-
-
-@contextmanager
-def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
-    """Orthanc as PACS, called PACS, that knows the node; ended with the block."""
-    running = Orthanc(http=free_port(), dicom=free_port())
-    folder.mkdir(parents=True)
-    (folder / "route.lua").write_text(_ROUTE, "utf-8")
-    settings = {
-        "Name": "tests",
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "storage"),
-        "Plugins": [],
-        "HttpPort": running.http,
-        "DicomPort": running.dicom,
-        "DicomAet": "PACS",
-        "DicomCheckCalledAet": True,
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "DicomModalities": {
-            "DICOMNODE": ["DICOMNODE", "127.0.0.1", node_port],
-            "STORESCU": ["STORESCU", "127.0.0.1", 104],
-            "DCMSEND": ["DCMSEND", "127.0.0.1", 104],
-        },
-        "UnknownSopClassAccepted": True,
-        "StableAge": 2,
-        "SaveJobs": False,
-        "LuaScripts": [str(folder / "route.lua")],
-    }
-    (folder / "orthanc.json").write_text(json.dumps(settings), "utf-8")
-    program = shutil.which("Orthanc") or "Orthanc"
-    with (folder / "orthanc.log").open("wb") as log:
-        command = [program, str(folder / "orthanc.json")]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            until(running.answers)
-            yield running
-        finally:
-            process.terminate()
-            process.wait()

@@ -89,13 +89,15 @@ class RunningNode:
         command = [sys.executable, "-m", "dicomnode", "serve", "--config", str(self.config)]
         with self.config.with_name("node.log").open("ab") as log:
             self.process = subprocess.Popen(command, stderr=log)
-        until(lambda: echo(self.peer, "PACS").ok or self.process.poll() is not None)
+        caller = self.settings.peers["pacs"].ae_title
+        until(lambda: echo(self.peer, caller).ok or self.process.poll() is not None)
         assert self.process.poll() is None, self.log
 
-    def set_pacs_port(self, port: int) -> None:
-        """Tell the configuration where the PACS listens, before the start."""
+    def set_pacs(self, peer: Peer) -> None:
+        """Tell the configuration who the PACS is, before the start."""
         file = self.config / "peers" / "pacs.toml"
-        text = re.sub(r"(?m)^port = .*$", f"port = {port}", file.read_text("utf-8"))
+        text = re.sub(r"(?m)^port = .*$", f"port = {peer.port}", file.read_text("utf-8"))
+        text = re.sub(r"(?m)^ae_title = .*$", f'ae_title = "{peer.ae_title}"', text)
         file.write_text(text, "utf-8")
         self.settings = load(self.config)
 

@@ -14,8 +14,8 @@ import yaml
 from dicomnode.config.load import load
 from dicomnode.deliver.sender import send
 from tests.factories import make_dataset, write_part10
+from tests.orthanc import Orthanc
 from tests.pacs import pacs
-from tests.plain_orthanc import Orthanc
 from tests.tools import require
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -19,7 +19,7 @@ from dicomnode.dicom.network import count_instances, echo
 from dicomnode.errors import PeerAway
 from dicomnode.records import Peer, Verdict
 from tests.factories import STUDY_UID, encode, make_dataset, write_part10
-from tests.plain_orthanc import Orthanc
+from tests.orthanc import Orthanc
 from tests.tools import require
 
 US = "DICOMNODE"

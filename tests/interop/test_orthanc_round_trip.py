@@ -16,24 +16,32 @@ from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.records import State
 from dicomnode.storage.objects import dataset_offset
 from tests.factories import uid
-from tests.orthanc import Orthanc, orthanc
+from tests.orthanc import Orthanc
 from tests.pacs import free_port
 from tests.running import RunningNode, node, until
 from tests.tools import NIH, require
 
+ROUTE = Path(__file__).parents[2] / "deploy" / "route.lua"
+
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[RunningNode, Orthanc]]:
-    """A node and an Orthanc that know each other; the node asks Orthanc for counts."""
+    """A node, and an Orthanc with the routing rule of `deploy/`; the node asks it for counts."""
     require("dcmtk")
     require("orthanc")
-    with (
-        node(tmp_path, free_port(), answers_find=True, start=False) as running,
-        orthanc(tmp_path / "orthanc", running.settings.node.receive.port) as archive,
-    ):
-        running.set_pacs_port(archive.dicom)
-        running.start()
-        yield running, archive
+    with node(tmp_path, free_port(), answers_find=True, start=False) as running:
+        port = running.settings.node.receive.port
+        settings = {
+            "DicomModalities": {
+                "dicomnode": ["DICOMNODE", "127.0.0.1", port],
+                "sender": ["DCMSEND", "127.0.0.1", 104],
+            },
+            "LuaScripts": [str(ROUTE)],
+        }
+        with Orthanc(tmp_path / "orthanc", settings) as archive:
+            running.set_pacs(archive.peer)
+            running.start()
+            yield running, archive
 
 
 def from_nih() -> list[Dataset]:
@@ -41,7 +49,7 @@ def from_nih() -> list[Dataset]:
     require("nih")
     with (NIH / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[::140]
-    made = []
+    made: list[Dataset] = []
     for number, row in enumerate(rows):
         pixels = np.asarray(Image.open(NIH / "images" / row["image"]).convert("L"))
         ds = synthetic_dx(number, study_uid=uid("nih", number), patient_id=f"NIH-{number}")
@@ -74,7 +82,7 @@ def test_a_routed_study_gets_its_results_in_the_same_study_once(
     for number, ds in enumerate(sent):
         ds.save_as(tmp_path / "sent" / f"{number}.dcm", enforce_file_format=True)
     studies = {str(ds.StudyInstanceUID) for ds in sent}
-    command = ["dcmsend", "-aec", "PACS", "127.0.0.1", str(archive.dicom)]
+    command = ["dcmsend", "-aec", "ORTHANC", "127.0.0.1", str(archive.peer.port)]
     subprocess.run([*command, "--scan-directories", str(tmp_path / "sent")], check=True)
 
     found = running.wait_for_studies(len(studies))
