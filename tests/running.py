@@ -88,10 +88,10 @@ class RunningNode:
         """Start the process and wait until it answers C-ECHO."""
         command = [sys.executable, "-m", "dicomnode", "serve", "--config", str(self.config)]
         with self.config.with_name("node.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stderr=log)
+            process = self.process = subprocess.Popen(command, stderr=log)
         caller = self.settings.peers["pacs"].ae_title
-        until(lambda: echo(self.peer, caller).ok or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log
+        until(lambda: echo(self.peer, caller).ok or process.poll() is not None)
+        assert process.poll() is None, self.log
 
     def set_pacs(self, peer: Peer) -> None:
         """Tell the configuration who the PACS is, before the start."""
