@@ -1,0 +1,248 @@
+"""What an operator sees of the worklist, and may do to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicomnode.config.load import load
+from dicomnode.node.build import open_worklist
+from dicomnode.records import State, Verdict
+from dicomnode.storage.database import Database
+from dicomnode.worklist import queue, studies
+from dicomnode.worklist.schema import upgrade
+from tests.cli import call, configure, told
+from tests.postgres import Postgres
+from tests.worklist import (
+    NOW,
+    delivered_job,
+    events,
+    failed_job,
+    owed,
+    reported_job,
+    running_job,
+    say,
+    undelivered_job,
+    waiting_job,
+)
+
+LONG = "chest-xray-adult-findings"
+
+
+def study(number: int) -> str:
+    """A UID as long as UIDs may be."""
+    return f"1.2.840.113619.2.404.3.1074448704.467.1763680000.{number:015d}"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return configure(tmp_path)
+
+
+@pytest.fixture
+def database(config: Path) -> Iterator[Database]:
+    """The worklist of a node that has run."""
+    database = open_worklist(load(config))
+    Path(database.url.database or "").parent.mkdir()
+    upgrade(database)
+    yield database
+    database.close()
+
+
+def fill(database: Database) -> None:
+    """Jobs 1 to 5, one in each state that an operator often sees."""
+    with database.transaction() as tx:
+        delivered_job(tx, study_uid=study(1), images=2)
+        undelivered_job(tx, study_uid=study(2))
+        failed_job(tx, study_uid=study(3))
+        reported_job(tx, study_uid=study(4), pipelines={LONG: 0})
+        say(tx, owed(tx)[0], Verdict.LATER, "out of resources (0xA700)")
+        studies.expect(tx, waiting_job(tx, study_uid=study(5)).study_uid, 412)
+
+
+# --- list -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_lists_every_job_with_its_whole_uid_within_the_screen(
+    columns: int, config: Path, database: Database
+) -> None:
+    fill(database)
+
+    result = call("worklist", "list", "--config", config, columns=columns)
+
+    assert result.exit_code == 0
+    lines = [line.rstrip() for line in result.stdout.splitlines()]
+    assert [line for line in lines if study(3) in line] == [f"     {study(3)}"]
+    assert max(map(len, lines)) <= columns
+    assert any(line.startswith("3    failed") for line in lines)
+    assert "     no pixels" in lines
+    assert any("1 of 412" in line for line in lines)
+    assert lines[-1] == "1 delivered, 1 failed, 1 reported, 1 undelivered, 1 waiting"
+
+
+def test_lists_as_json_for_a_script(config: Path, database: Database) -> None:
+    fill(database)
+
+    found = told(call("worklist", "list", "--json", "--config", config))
+
+    assert [job["id"] for job in found] == [5, 4, 3, 2, 1]
+    assert found[2]["state"] == "failed"
+    assert found[2]["reason"] == "no pixels"
+    assert found[0]["updated_at"].endswith("+00:00")
+
+
+def test_lists_what_was_asked_for(config: Path, database: Database) -> None:
+    fill(database)
+
+    def ids(*options: str) -> list[int]:
+        listed = told(call("worklist", "list", "--json", "--config", config, *options))
+        return [job["id"] for job in listed]
+
+    assert ids("--state", "failed", "--state", "waiting") == [5, 3]
+    assert ids("--study", study(2)) == [2]
+    assert ids("--limit", "2") == [5, 4]
+    assert ids("--study", "1.2.3") == []
+
+
+def test_a_state_that_does_not_exist_is_a_mistake_that_names_all(config: Path) -> None:
+    result = call("worklist", "list", "--state", "done", "--config", config, columns=200)
+
+    assert result.exit_code == 2
+    assert all(state in result.stderr for state in State)
+
+
+def test_an_empty_worklist_says_so(config: Path, database: Database) -> None:
+    result = call("worklist", "list", "--config", config)
+
+    assert (result.exit_code, result.stdout) == (0, "The worklist is empty.\n")
+
+
+def test_words_of_a_peer_are_shown_as_they_are(config: Path, database: Database) -> None:
+    words = "[bold]no[/bold] [/] C:\\x"
+    with database.transaction() as tx:
+        queue.fail(tx, running_job(tx), words, now=NOW)
+
+    assert words in call("worklist", "list", "--config", config).stdout
+    assert words in call("worklist", "show", "1", "--config", config, columns=200).stdout
+
+
+# --- show -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_shows_findings_deliveries_and_history_within_the_screen(
+    columns: int, config: Path, database: Database
+) -> None:
+    fill(database)
+
+    result = call("worklist", "show", "2", "--config", config, columns=columns)
+
+    assert result.exit_code == 0
+    lines = [line.rstrip() for line in result.stdout.splitlines()]
+    assert max(map(len, lines)) <= columns
+    for words in (
+        "probabilities (automated, not verified)",
+        "nodule   75.0%",
+        "SR      pacs  refused  1         0xA900: no SR here",
+        "history of the study",
+    ):
+        assert words in lines
+    assert any(line.endswith("undelivered  pacs: 0xA900: no SR here") for line in lines)
+
+
+def test_shows_as_json_for_a_script(config: Path, database: Database) -> None:
+    fill(database)
+
+    job = told(call("worklist", "show", "1", "--json", "--config", config))
+
+    assert (job["id"], job["state"], job["received"]) == (1, "delivered", 2)
+    assert [made["probabilities"] for made in job["results"]] == [{"nodule": 0.75}] * 2
+    assert {item["state"] for item in job["deliveries"]} == {"sent"}
+    assert job["history"][-1]["event"] == "delivered"
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "cancel"])
+def test_a_job_that_does_not_exist_is_named(command: str, config: Path, database: Database) -> None:
+    result = call("worklist", command, "7", "--config", config)
+
+    assert result.exit_code == 1
+    assert "there is no job 7" in result.stderr
+
+
+# --- retry, cancel --------------------------------------------------------------------------
+
+
+def test_retry_makes_what_failed_ready_again(config: Path, database: Database) -> None:
+    fill(database)
+
+    result = call("worklist", "retry", "3", "--config", config)
+
+    assert (result.exit_code, result.stdout) == (0, "job 3 is ready\n")
+    with database.reading() as tx:
+        assert events(tx, study(3))[-1] == "ready"
+
+
+def test_retry_owes_again_what_a_peer_refused(config: Path, database: Database) -> None:
+    fill(database)
+
+    assert call("worklist", "retry", "2", "--config", config).stdout == "job 2 is reported\n"
+
+
+def test_what_ended_well_cannot_be_retried(config: Path, database: Database) -> None:
+    fill(database)
+
+    result = call("worklist", "retry", "1", "--config", config)
+
+    assert result.exit_code == 1
+    assert "job 1 is delivered" in result.stderr
+
+
+def test_cancel_stops_a_job_once(config: Path, database: Database) -> None:
+    fill(database)
+
+    assert call("worklist", "cancel", "5", "--config", config).stdout == "job 5 is cancelled\n"
+    assert call("worklist", "cancel", "5", "--config", config).exit_code == 1
+
+
+# --- no worklist ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["list", "show 1", "retry 1", "cancel 1"])
+@pytest.mark.parametrize("folder", ["no folder", "empty folder"])
+def test_says_that_the_node_has_not_run_yet_and_makes_nothing(
+    folder: str, command: str, tmp_path: Path
+) -> None:
+    config = configure(tmp_path)
+    if folder == "empty folder":
+        (tmp_path / "node").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+
+    result = call("worklist", *command.split(), "--config", config)
+
+    assert result.exit_code == 1
+    assert "the node has not run yet" in result.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_says_that_the_node_has_not_run_yet_on_an_empty_postgres(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    name = postgres.empty()
+    config = configure(tmp_path, node=f'[worklist]\nurl = "{postgres.url(name)}"\n')
+
+    result = call("worklist", "list", "--config", config)
+
+    assert result.exit_code == 1
+    assert "the node has not run yet" in result.stderr
+    postgres.drop(name)
+
+
+def test_says_that_the_database_does_not_answer(tmp_path: Path) -> None:
+    url = f"postgresql://dicomnode@/dicomnode?host={tmp_path}"
+    config = configure(tmp_path, node=f'[worklist]\nurl = "{url}"\n')
+
+    result = call("worklist", "list", "--config", config)
+
+    assert result.exit_code == 1
+    assert "does not answer" in result.stderr
