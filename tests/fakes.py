@@ -20,11 +20,15 @@ class RememberingListener:
 
     def __init__(self) -> None:
         self.kept_uids: list[str] = []
+        self.conflicts: list[str] = []
         self.ends: list[Association] = []
         self._told = threading.Condition()
 
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         self.kept_uids.append(sop_instance_uid)
+
+    def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        self.conflicts.append(sop_instance_uid)
 
     def ended(self, association: Association) -> None:
         with self._told:

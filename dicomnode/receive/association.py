@@ -20,7 +20,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from dicomnode.dicom.sop_classes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from dicomnode.dicom.uids import is_uid
-from dicomnode.errors import DicomnodeError, Mismatch
+from dicomnode.errors import Conflict, DicomnodeError, Mismatch
 from dicomnode.receive.dataset import ReceivedDataset, StreamingDimse
 from dicomnode.receive.desk import Desk
 from dicomnode.receive.intake import Reception
@@ -143,6 +143,17 @@ class StoreAssociation(DicomAssociation):
             log.exception("store.failed", extra=self._about(request))
             return UNFORESEEN
         return SUCCESS
+
+    def _keep(self, reception: Reception) -> Kept:
+        """Keep the object, and tell the listener what became of it."""
+        record, uid = reception.request.association, reception.request.sop_instance_uid
+        try:
+            kept = reception.keep()
+        except Conflict:
+            self._desk.listener.conflict(record, reception.study_uid, uid)
+            raise
+        self._desk.listener.kept(record, reception.study_uid, uid)
+        return kept
 
     def _about(self, request: C_STORE) -> dict[str, object]:
         """What a log line says of a C-STORE that went wrong."""

@@ -21,6 +21,9 @@ class Listener(Protocol):
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """An object is durable, or was before; its sender is about to hear Success."""
 
+    def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        """Other bytes than those kept came under a UID; they are refused."""
+
     def ended(self, association: Association) -> None:
         """Released, aborted or lost: nothing more comes of it. Called exactly once."""
 

@@ -139,6 +139,8 @@ def test_other_bytes_under_one_uid(tmp_path: Path, conflict: str, status: int, c
         assoc.release()
         assert answer.Status == status
         assert len(node.kept()) == count
+        told = node.listener.conflicts
+        assert told == ([make_dataset().SOPInstanceUID] if conflict == "refuse" else [])
 
 
 @pytest.mark.parametrize(
