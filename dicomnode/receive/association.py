@@ -128,12 +128,10 @@ class StoreAssociation(DicomAssociation):
         """Keep what came, tell the listener, and find the answer."""
         try:
             with cast(ReceivedDataset, request.DataSet).reception() as reception:
-                kept = reception.keep()
+                kept = self._keep(reception)
             self._stored += 1
-            record, uid = reception.request.association, reception.request.sop_instance_uid
             if kept is Kept.BESIDE:
                 log.warning("store.beside", extra=self._about(request))
-            self._desk.listener.kept(record, reception.study_uid, uid)
         except DicomnodeError as error:
             self._refused += 1
             log.warning("store.refused", extra=self._about(request) | {"problem": str(error)})
