@@ -42,10 +42,13 @@ PeerArgument = Annotated[
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("ae_config"),
+    storage: Annotated[
+        Path, typer.Option(help="Folder for received objects, results and the worklist.")
+    ] = Path("/var/lib/dicomnode"),
 ) -> None:
     """Write a commented set of configuration files to start from."""
     with errors():
-        written = write_commented(folder)
+        written = write_commented(folder, storage_folder=storage.absolute())
     for path in written:
         console.print(f"wrote {path}", highlight=False)
     console.print(f"Edit them, then run: dicomnode check --config {folder}", highlight=False)

@@ -145,7 +145,7 @@ class DeliverSettings(Section):
         5.0,
         description="Wait after a failed delivery, in seconds; it doubles each time, with jitter.",
     )
-    longest_retry_s: LongestWait = Field(300.0, description="Longest such wait, in seconds.")
+    longest_retry_s: LongestWait = Field(60.0, description="Longest such wait, in seconds.")
     give_up_after_h: PositiveFloat = Field(
         168.0, description="A result not delivered for so long is marked undelivered, in hours."
     )
