@@ -26,7 +26,7 @@ from dicomnode.config.load import Settings, load
 from dicomnode.config.template import write_commented
 from dicomnode.deliver.sender import send as send_files
 from dicomnode.dicom import network
-from dicomnode.errors import DicomnodeError, NotFound
+from dicomnode.errors import DicomnodeError, NotFound, StoreError
 from dicomnode.log import configure
 from dicomnode.node.build import build_service, open_worklist
 from dicomnode.node.process import stop_at_end_of_input
@@ -115,6 +115,8 @@ def serve(config: ConfigOption = Path("ae_config")) -> None:
         stop = _stop_at_signals()
         try:
             build_service(config, settings).run(stop)
+        except StoreError as error:
+            fail(f"{settings.node.storage.folder}: {error}")
         except OSError as error:
             receive = settings.node.receive
             fail(f"cannot listen on {receive.address}:{receive.port}: {error.strerror or error}")

@@ -62,11 +62,15 @@ class Service:
         """Serve until `stop`; then take no new work, and finish or hand back what is under way.
 
         Raises:
-            StoreError: the storage folder cannot be prepared.
+            StoreError: the storage folder cannot be prepared, or another node works in it.
             OSError: the port cannot be listened on.
         """
-        self._store.prepare()
-        self._server.start()
+        with self._store.alone():
+            self._store.prepare()
+            self._server.start()
+            self._serve(stop, drain_s)
+
+    def _serve(self, stop: threading.Event, drain_s: float) -> None:
         opening = threading.Thread(
             target=self._keep_running, name="open", args=("open", partial(self._open, drain_s))
         )

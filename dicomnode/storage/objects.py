@@ -3,21 +3,25 @@
 `partial/` holds what is being written, `inbox/` what is kept and not yet in the worklist,
 `studies/` what is in the worklist, `results/` what this node made. A received file is synced, moves
 to the inbox, and its name is synced before the sender hears of it; once the worklist has it, it
-moves to its study. One process receives into a folder. Nothing here knows what a dataset means.
+moves to its study. One process receives into a folder and holds its `lock`. Nothing here knows what
+a dataset means.
 """
 
+import fcntl
 import hashlib
 import heapq
 import os
 import re
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Self
 from uuid import uuid4
 
-from dicomnode.errors import BadUID, Conflict, StoreFull, Unreadable
+from dicomnode.errors import BadUID, Conflict, StoreError, StoreFull, Unreadable
 from dicomnode.storage.durable import FolderSync, disk_errors, sync_folder, take_name
 
 __all__ = ["Bytes", "Incoming", "Kept", "ObjectStore", "dataset_offset", "dataset_sha256"]
@@ -49,6 +53,25 @@ class ObjectStore:
         self._min_free_bytes = min_free_bytes
         self._moving = threading.Lock()  #: held while a name is looked for and taken
         self._inbox_sync = FolderSync(self._inbox)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder while the block runs: a second node would drop what the first one writes.
+
+        Raises:
+            StoreError: another node works here, or the folder cannot be had.
+        """
+        folder = self._inbox.parent
+        with disk_errors():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = (folder / "lock").open("ab")
+        with lock:
+            try:
+                with disk_errors():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except StoreError as error:
+                raise StoreError(f"another node works in this folder? {error}") from error
+            yield
 
     def prepare(self) -> None:
         """Make the folders, and drop what was being written when the node last stopped."""

@@ -281,6 +281,17 @@ def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
 
 
+def test_serve_names_the_folder_that_it_cannot_keep_images_in(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    (tmp_path / "node").touch()  # a file where the folder should be
+    command = [sys.executable, "-m", "dicomnode", "serve", "--config", str(config)]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{tmp_path / 'node'}: the disk answered: ")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_ends_well_at_once_when_it_is_asked_to_while_it_starts(
     number: signal.Signals, tmp_path: Path

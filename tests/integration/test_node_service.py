@@ -79,10 +79,8 @@ class Node:
         )
         return Timers(NodeSettings(), self.peers, self.database, self.store, check, lambda peer: "")
 
-    @contextmanager
-    def running(self, *, drain_s: float = 5.0) -> Iterator[None]:
-        """The service in a thread, while the block runs."""
-        service = Service(
+    def service(self) -> Service:
+        return Service(
             self.store,
             self.server,
             self.database,
@@ -92,6 +90,11 @@ class Node:
             [self.courier],
             self.worker,
         )
+
+    @contextmanager
+    def running(self, *, drain_s: float = 5.0) -> Iterator[None]:
+        """The service in a thread, while the block runs."""
+        service = self.service()
         thread = threading.Thread(
             target=service.run, args=(self.stopped,), kwargs={"drain_s": drain_s}
         )
@@ -248,16 +251,21 @@ def test_an_association_that_is_open_may_end_before_the_node_stops(node: Node) -
 
 def test_does_not_start_where_it_cannot_keep_anything(node: Node) -> None:
     node.folder.touch()  # a file where the folder should be
-    service = Service(
-        node.store,
-        node.server,
-        node.database,
-        node.open,
-        node.registrar,
-        node.timers,
-        [],
-        node.worker,
-    )
 
     with pytest.raises(StoreError):
-        service.run(node.stopped)
+        node.service().run(node.stopped)
+
+
+def test_a_second_node_leaves_the_folder_of_the_first_alone(
+    node: Node, sqlite_url: str, tmp_path: Path
+) -> None:
+    second = Node(sqlite_url, tmp_path / "node")
+    with node.running():
+        with node.store.begin() as half_written:
+            half_written.write(b"half")
+            with pytest.raises(StoreError, match="another node"):
+                second.service().run(second.stopped)
+
+            assert half_written.path.is_file()
+        assert echo(node.peer, MODALITY.ae_title).ok
+    second.database.close()
