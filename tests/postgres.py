@@ -7,7 +7,6 @@ then it runs as `nobody`. Through its socket everybody is let in; over TCP it wa
 import itertools
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -26,6 +25,9 @@ __all__ = ["Postgres"]
 
 _TEMPLATE = "migrated"
 _PASSWORD = "only for tests"  # noqa: S105  there is nothing behind it
+
+#: Runs the server until its standard input is closed, which happens however the test process ends.
+_UNTIL_WE_END = '"$@" & read -r _; kill -INT $!; wait $!'
 
 
 class Postgres:
@@ -75,11 +77,20 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        options = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=60")
+        options = ("-h", "127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off")
         places = ("-D", str(self.folder / "data"), "-k", str(self.folder), "-p", str(self.port))
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._binaries / "postgres", *places, "-h", "127.0.0.1", *options],
+                [
+                    "/bin/sh",
+                    "-c",
+                    _UNTIL_WE_END,
+                    "sh",
+                    self._binaries / "postgres",
+                    *places,
+                    *options,
+                ],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 **_unprivileged(),
@@ -88,8 +99,6 @@ class Postgres:
             try:
                 psycopg.connect(self.url("postgres")).close()
             except psycopg.OperationalError:
-                if self._process.poll() is not None:
-                    raise
                 time.sleep(0.01)
             else:
                 return
@@ -98,7 +107,8 @@ class Postgres:
     def stop(self) -> None:
         """Stop the server at once; whoever is connected is cut off."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             self._process.wait(timeout=30)
             self._process = None
 
