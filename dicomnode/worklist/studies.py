@@ -69,7 +69,8 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
         known = sa.select(instances.c.sha256).where(instances.c.sop_instance_uid == uid)
         if tx.execute(known).scalar_one() == arrival.sha256:
             return Entry.KNOWN
-        _note(tx, arrival, "conflict", now, f"{uid} arrived again with other bytes")
+        words = f"{uid} arrived again with other bytes"
+        history.note(tx, arrival.ref.study_uid, "conflict", now=now, detail=words)
         return Entry.CONFLICT
     if own:
         return Entry.NEW
@@ -159,18 +160,8 @@ def _concern(
     }
     job_id = tx.execute(sa.insert(jobs).values(row).returning(jobs.c.id)).scalar_one()
     detail = "" if job is None else f"an image came after job {job.id}: revision {revision}"
-    _note(tx, arrival, State.WAITING, now, detail, job_id=job_id)
-
-
-def _note(
-    tx: Connection,
-    arrival: Arrival,
-    event: str,
-    now: datetime,
-    detail: str,
-    job_id: int | None = None,
-) -> None:
-    history.note(tx, arrival.ref.study_uid, event, now=now, job_id=job_id, detail=detail)
+    uid = arrival.ref.study_uid
+    history.note(tx, uid, State.WAITING, now=now, job_id=job_id, detail=detail)
 
 
 # --- complete or not ------------------------------------------------------------------------

@@ -106,6 +106,17 @@ def test_the_same_uid_with_other_bytes_is_a_conflict_that_history_tells(
     assert make_arrival().ref.sop_instance_uid in last.detail
 
 
+def test_a_conflict_that_was_refused_at_the_door_is_in_the_history(database: Database) -> None:
+    with database.transaction() as tx:
+        enter(tx)
+        studies.note_conflict(tx, STUDY_UID, "1.2.3", now=after(1))
+        studies.note_conflict(tx, uid("unknown study"), "1.2.3", now=after(1))
+        last = history.of_study(tx, STUDY_UID)[-1]
+
+    assert (last.event, last.at) == ("conflict", after(1))
+    assert last.detail.startswith("1.2.3 ")
+
+
 def test_the_same_uid_in_another_study_is_a_conflict_of_that_study(database: Database) -> None:
     other = uid("another study")
     with database.transaction() as tx:

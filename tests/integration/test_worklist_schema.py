@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 
 from dicomnode.storage.database import Database
 from dicomnode.worklist import jobs
-from dicomnode.worklist.schema import upgrade
+from dicomnode.worklist.schema import is_there, upgrade
 from dicomnode.worklist.tables import metadata
 from tests.postgres import Postgres
 from tests.worklist import waiting_job
@@ -85,3 +85,21 @@ def test_nodes_that_start_together_on_an_empty_database_upgrade_it_once(empty_ur
         waiting_job(tx)
     for node in nodes:
         node.close()
+
+
+def test_looking_for_a_worklist_makes_none(empty_url: str, tmp_path: Path) -> None:
+    database = Database(empty_url)
+    assert not is_there(database)
+    assert list(tmp_path.iterdir()) == []
+    upgrade(database)
+    assert is_there(database)
+    database.close()
+
+
+def test_a_database_of_somebody_else_is_no_worklist(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'other.db'}")
+    with database.transaction() as tx:
+        tx.execute(sa.text("CREATE TABLE other (id INTEGER)"))
+
+    assert not is_there(database)
+    database.close()
