@@ -33,6 +33,9 @@ def build_network(card: Card) -> torch.nn.Module:
         ) from error
     if card.explanation.layer not in dict(network.named_modules()):
         raise ModelError(f"{card.name}: explanation.layer is no layer of the network")
+    for module in network.modules():
+        if isinstance(module, torch.nn.ReLU | torch.nn.SiLU | torch.nn.LeakyReLU):
+            module.inplace = False  # Grad-CAM cannot look at a layer whose output is overwritten
     convert_conv2d_weight_memory_format(network, torch.channels_last)  # half as fast again
     return network
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from monai.visualize import GradCAM
 
 from dicomnode.classify.card import Architecture, Explanation
 from dicomnode.classify.network import build_network, load_network
@@ -50,6 +51,14 @@ def test_never_fetches_weights_from_elsewhere() -> None:
     card = make_card(architecture=Architecture(kind="efficientnet", params=params))
     with pytest.raises(ModelError, match="pretrained"):
         build_network(card)
+
+
+@pytest.mark.parametrize("layer", ["features.norm5", "class_layers.relu", "features.norm0"])
+def test_explains_by_a_layer_that_an_activation_follows(layer: str) -> None:
+    explanation = Explanation(method="grad-cam", layer=layer)
+    network = build_network(make_card(explanation=explanation)).eval()
+    cam = GradCAM(nn_module=network, target_layers=layer)
+    assert cam.compute_map(torch.rand(1, 1, 64, 64), class_idx=0).isfinite().all()
 
 
 def test_says_that_the_layer_to_explain_by_is_not_there() -> None:
