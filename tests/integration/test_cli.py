@@ -12,6 +12,7 @@ import typer
 
 from dicomnode import __version__
 from dicomnode.cli.main import app
+from dicomnode.config.load import load
 from tests.cli import call, configure, told
 from tests.factories import encode, make_dataset, uid, write_part10
 from tests.pacs import FakePacs, free_port, pacs
@@ -68,6 +69,16 @@ def test_init_writes_a_configuration_that_check_finds_right(tmp_path: Path) -> N
     checked = call("check", "--offline", "--config", tmp_path / "conf")
 
     assert (checked.exit_code, checked.stderr) == (0, "")
+
+
+def test_init_writes_the_storage_folder_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert call("init", "conf", "--storage", "images").exit_code == 0
+
+    assert load(tmp_path / "conf").node.storage.folder == tmp_path / "images"
 
 
 def test_init_never_writes_over_anything(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """When a study counts as complete: quiet, and counted where its sender can count."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
 
 from dicomnode.config.pipelines import PipelineSettings
-from dicomnode.errors import PeerAway
+from dicomnode.errors import DatabaseAway, PeerAway
 from dicomnode.node.arrivals import Arrivals
 from dicomnode.node.completeness import CompletenessCheck, StudyCounts
 from dicomnode.records import Job, Peer, State
-from dicomnode.storage.database import Database
+from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import jobs
 from tests.factories import STUDY_UID, make_association, make_peer
 from tests.node import make_pipeline
@@ -266,6 +268,34 @@ def test_a_peer_that_does_not_answer_three_times_leaves_it_to_the_quiet_time(
     assert not job.partial
     assert len(node.asked) == 3
     assert caplog.messages.count("count.failed") == 3
+
+
+class _Unsteady(Database):
+    """Away for the next few threads that want to write a count down."""
+
+    outages = 4
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        if self.outages and threading.current_thread().name.startswith("count"):
+            self.outages -= 1
+            raise DatabaseAway("the test took the database away")
+        with super().transaction() as tx:
+            yield tx
+
+
+def test_an_outage_of_the_database_is_no_failure_of_the_peer(sqlite_url: str) -> None:
+    database = _Unsteady(sqlite_url)
+    node = Node(database)
+    begin(node)
+    check = node.check(lambda: 2, **IMPATIENT)
+
+    until(lambda: node.look(check, at_s=30) is State.READY or node.job().expected == 2)
+
+    assert node.job().state is State.WAITING
+    assert len(node.asked) >= 5
+    node.close()
+    database.close()
 
 
 def test_our_own_results_at_the_peer_are_taken_off_its_count(node: Node) -> None:
