@@ -104,6 +104,11 @@ class OneStudy(RuleBasedStateMachine):
             for job in self.seen:
                 studies.close(tx, job, to, now=self.now)
 
+    @rule()
+    def the_study_is_complete(self) -> None:
+        self.the_timer_looks()
+        self.the_timer_closes(State.READY)
+
     @rule(worker=st.sampled_from(["one/1", "two/1"]))
     def a_worker_claims(self, worker: str) -> None:
         with self.step() as tx:
@@ -211,6 +216,6 @@ def test_whatever_happens_to_a_study_no_image_and_no_result_is_forgotten() -> No
     OneStudy.database = Database("sqlite://")
     with OneStudy.database.transaction() as tx:
         metadata.create_all(tx)
-    few = settings(max_examples=30, stateful_step_count=30, deadline=None)
+    few = settings(max_examples=60, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(OneStudy, settings=few)
     OneStudy.database.close()
