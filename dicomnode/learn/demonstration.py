@@ -59,8 +59,8 @@ class Recipe:
     seed: int = 7  #: first weights, order of images, changes of contrast
     first_patient: int = 1_000_000  #: seed of the first drawing; each image has its own
     training: int = 2400  #: images
-    validation: int = 600  #: thresholds are chosen on them
-    held_out: int = 1000  #: measures in the card come from them
+    validation: int = 400  #: thresholds are chosen on them
+    held_out: int = 800  #: measures in the card come from them
     prevalence: float = 0.35  #: of each finding, independently
     least_rows: int = 192  #: height of the drawings, pixels
     most_rows: int = 352
