@@ -72,7 +72,7 @@ def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[F
     with _guarded("the compressed frames cannot be found"):
         _check_codestreams(dataset, wanted, count)
     indices = None if numbers is None else [number - 1 for number in numbers]
-    stored = iter_pixels(dataset, indices=indices)
+    stored = iter_pixels(dataset, indices=indices, decoding_plugin=_plugin(dataset))
     for number in wanted:
         with _guarded(f"frame {number} of {count} cannot be decoded"):
             values = next(stored, None)
@@ -145,6 +145,17 @@ def _decodable(syntax: UID) -> bool:
         return bool(get_decoder(syntax).is_available)
     except NotImplementedError:
         return False
+
+
+def _plugin(dataset: Dataset) -> str:
+    """Which decoder: always the same one, so that the same bytes give the same pixels.
+
+    GDCM comes last; it is there for JPEG Lossless, which nothing else here decodes.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    here = get_decoder(syntax).available_plugins if syntax.is_encapsulated else ()
+    order = ("pydicom", "pylibjpeg", "pyjpegls", "pillow", "gdcm")
+    return next((name for name in order if name in here), "")
 
 
 # --- from stored values to what is seen -----------------------------------------------------
