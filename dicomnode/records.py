@@ -29,6 +29,7 @@ __all__ = [
     "Region",
     "Result",
     "ResultKind",
+    "Score",
     "State",
     "StoreRequest",
     "Verdict",
@@ -251,10 +252,18 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What was said of one label, for lists."""
+
+    probability: float  #: 0..1
+    presence: Presence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One finished DICOM object, encoded once and for all."""
 
     ref: InstanceRef
     kind: ResultKind
     part10: bytes = field(repr=False)  #: the whole file
-    summary: Mapping[str, float] = field(default_factory=dict)  #: label -> probability, for lists
+    summary: Mapping[str, Score] = field(default_factory=dict)  #: by label

@@ -10,8 +10,10 @@ from dicomnode.records import (
     InstanceRef,
     Job,
     Outcome,
+    Presence,
     Result,
     ResultKind,
+    Score,
     State,
     Verdict,
 )
@@ -121,7 +123,7 @@ def make_results(job: Job) -> list[Result]:
             ref=make_ref(*parts, kind, study_uid=job.study_uid),
             kind=kind,
             part10=b"",
-            summary={"nodule": 0.75},
+            summary={"nodule": Score(probability=0.75, presence=Presence.PRESENT)},
         )
         for kind in (ResultKind.SC, ResultKind.SR)
     ]

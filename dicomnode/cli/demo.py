@@ -201,7 +201,7 @@ def _wait(settings: Settings, planted: dict[str, str]) -> list[Ended]:
                 Ended(
                     job=job,
                     results=[ref for ref, _ in made],
-                    probabilities=made[-1][1] if made else {},
+                    scores=made[-1][1] if made else {},
                     planted=planted.get(job.study_uid, ""),
                 )
                 for job in reversed(found)

@@ -1,7 +1,7 @@
 """What the demonstration shows: a table of findings, overlays as PNG, reports as HTML."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from dicomnode.cli.output import print_table
 from dicomnode.node.archive import Archive
-from dicomnode.records import InstanceRef, Job, State
+from dicomnode.records import InstanceRef, Job, Presence, Score, State
 from dicomnode.report.text import sr_html
 
 __all__ = ["Ended", "show", "write"]
@@ -23,7 +23,7 @@ class Ended:
 
     job: Job
     results: Sequence[InstanceRef]
-    probabilities: dict[str, float]  #: by label; empty where nothing was analysed
+    scores: Mapping[str, Score]  #: by label; empty where nothing was analysed
     planted: str  #: the truth of a synthetic radiograph; empty for the user's own images
 
 
@@ -32,16 +32,19 @@ def show(ended: Sequence[Ended]) -> None:
     rows = []
     for number, item in enumerate(ended, 1):
         style = "green" if item.job.state is State.DELIVERED else "bold red"
-        found = _percent(item.probabilities) if item.probabilities else Text(item.job.reason)
+        found = _findings(item.scores) if item.scores else Text(item.job.reason)
         rows.append((str(number), item.planted or "(yours)", Text(item.job.state, style), found))
-    print_table(["study", "planted", "state", "probabilities (automated, not verified)"], rows)
+    print_table(["study", "planted", "state", "findings (automated, not verified)"], rows)
 
 
-def _percent(probabilities: dict[str, float]) -> Text:
-    by_size = sorted(probabilities.items(), key=lambda item: -item[1])
-    return Text(", ").join(
-        Text(f"{label} {value:.0%}", "bold" if value >= 0.5 else "") for label, value in by_size
-    )
+def _findings(scores: Mapping[str, Score]) -> Text:
+    """What is present, each with its probability; or that nothing is."""
+    present = [
+        Text(f"{label} {score.probability:.0%}", "bold")
+        for label, score in sorted(scores.items(), key=lambda item: -item[1].probability)
+        if score.presence is not Presence.ABSENT
+    ]
+    return Text(", ").join(present) if present else Text("none above its threshold")
 
 
 def write(ended: Sequence[Ended], archive: Archive, folder: Path) -> Path:

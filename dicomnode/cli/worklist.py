@@ -1,6 +1,6 @@
 """`dicomnode worklist`: see what is queued, running, done or stuck, and act on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from dicomnode.cli.output import (
 from dicomnode.config.load import load
 from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
-from dicomnode.records import Delivery, Job, State
+from dicomnode.records import Delivery, Job, Score, State
 from dicomnode.storage.database import Database
 from dicomnode.worklist import history, jobs, outbox, queue
 from dicomnode.worklist.history import Event
@@ -77,7 +77,10 @@ def show(
         owed = outbox.of_job(tx, job_id)
         events = history.of_study(tx, job.study_uid)
     if as_json:
-        made = [asdict(ref) | {"probabilities": summary} for ref, summary in results]
+        made = [
+            asdict(ref) | {"findings": {label: asdict(score) for label, score in scores.items()}}
+            for ref, scores in results
+        ]
         print_json(
             asdict(job)
             | {"results": made, "deliveries": [asdict(item) for item in owed]}
@@ -153,9 +156,12 @@ def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
     return Text("  ").join([Text(padded[0]), Text(padded[1], style), *map(Text, padded[2:])])
 
 
-def _print_findings(summary: dict[str, float]) -> None:
-    rows = [(label, f"{probability:.1%}") for label, probability in summary.items()]
-    print_table(["finding", "probability"], rows, title="probabilities (automated, not verified)")
+def _print_findings(scores: Mapping[str, Score]) -> None:
+    rows = [
+        (label, str(score.presence), f"{score.probability:.1%}") for label, score in scores.items()
+    ]
+    columns = ["finding", "", "probability"]
+    print_table(columns, rows, title="findings (automated, not verified)")
 
 
 def _print_deliveries(owed: Sequence[Delivery]) -> None:

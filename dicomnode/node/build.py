@@ -64,6 +64,10 @@ def build_service(config: Path, settings: Settings) -> Service:
             attempts = settings.node.worklist.attempts
             queue.expire(tx, attempts=attempts, now=datetime.now(UTC), worker=worker)
 
+    def give_back(worker: str) -> None:
+        with database.transaction() as tx:
+            queue.release(tx, worker, now=datetime.now(UTC))
+
     def open_up() -> None:
         upgrade(database)
         take_back(holder)  # what the workers of an earlier life held
@@ -80,6 +84,7 @@ def build_service(config: Path, settings: Settings) -> Service:
             lambda name: worker_command(config, name),
             lambda: f"{holder}/{uuid4().hex[:8]}",
             take_back,
+            give_back,
         ),
     )
 

@@ -19,7 +19,7 @@ from dicomnode.storage.database import Database
 from dicomnode.worklist import studies
 from dicomnode.worklist.studies import Completeness, Waiting
 
-__all__ = ["CompletenessCheck", "StudyCounts"]
+__all__ = ["CompletenessCheck", "Pending", "StudyCounts"]
 
 log = logging.getLogger(__name__)
 

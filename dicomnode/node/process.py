@@ -41,17 +41,20 @@ def stop_at_end_of_input(stop: threading.Event) -> None:
 
 
 class WorkerProcess:
-    """Keeps one worker process alive; `lost` is told the name of each one that died."""
+    """Keeps one worker process alive; `lost` is told the name of each one that died,
+    `stopped` of the one that was asked to end."""
 
     def __init__(
         self,
         command: Callable[[str], Sequence[str]],
         names: Callable[[], str],
         lost: Callable[[str], None],
+        stopped: Callable[[str], None],
     ) -> None:
         self._command = command
         self._names = names
         self._lost = lost
+        self._stopped = stopped
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -70,7 +73,7 @@ class WorkerProcess:
             log.info("worker.started", extra={"worker": name, "pid": self._process.pid})
             with self._process:
                 died = self._watch(self._process, stop, drain_s)
-            self._report_loss(name)
+            self._report_end(name, died=died)
             if not died:
                 return
             wait_s = (
@@ -80,9 +83,9 @@ class WorkerProcess:
             log.error("worker.died", extra=fields)
             stop.wait(wait_s)
 
-    def _report_loss(self, name: str) -> None:
+    def _report_end(self, name: str, *, died: bool) -> None:
         try:
-            self._lost(name)
+            (self._lost if died else self._stopped)(name)
         except DatabaseAway as error:  # its leases run out by themselves
             log.warning("worker.lost", extra={"worker": name, "error": str(error)})
 

@@ -10,7 +10,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, result_uid
 from dicomnode.errors import ReportError
-from dicomnode.records import InstanceRef, Prediction, Result, ResultKind
+from dicomnode.records import InstanceRef, Prediction, Result, ResultKind, Score
 from dicomnode.report import identity
 from dicomnode.report.capture import make_capture, subjects
 from dicomnode.report.reading import value
@@ -27,7 +27,10 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
         raise ReportError("the prediction is empty")
     if any(frame.image.study_uid != study_uid for frame in prediction.frames):
         raise ReportError("the prediction is of another study than the images")
-    summary = {finding.label: finding.probability for finding in prediction.findings}
+    summary = {
+        finding.label: Score(probability=finding.probability, presence=finding.presence)
+        for finding in prediction.findings
+    }
     key = _key(prediction, order)
     results: list[Result] = []
     pictures: list[Picture] = []
@@ -67,7 +70,7 @@ def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
     return (*frames, "by", *named, "for", *asked, str(order.partial), "after", *earlier)
 
 
-def _result(ds: Dataset, kind: ResultKind, summary: dict[str, float]) -> Result:
+def _result(ds: Dataset, kind: ResultKind, summary: dict[str, Score]) -> Result:
     ref = InstanceRef(
         sop_class_uid=str(ds.SOPClassUID),
         sop_instance_uid=str(ds.SOPInstanceUID),

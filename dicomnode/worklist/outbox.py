@@ -4,7 +4,8 @@ Deliveries leave in the order of their numbers: the captures of a job before its
 revision before the next. A delivery that has to wait holds back what belongs behind it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,8 +17,10 @@ from dicomnode.records import (
     InstanceRef,
     Job,
     Outcome,
+    Presence,
     Result,
     ResultKind,
+    Score,
     State,
     Verdict,
 )
@@ -57,7 +60,7 @@ def owe(
             "sop_class_uid": result.ref.sop_class_uid,
             "series_uid": result.ref.series_uid,
             "kind": result.kind,
-            "summary": dict(result.summary),
+            "summary": {label: asdict(score) for label, score in result.summary.items()},
             "created_at": now,
         }
         (result_id,) = tx.execute(sa.insert(results).values(row)).inserted_primary_key or (None,)
@@ -240,12 +243,12 @@ def has_results(tx: Connection, job: Job) -> bool:
     return bool(tx.execute(sa.select(sa.exists().where(results.c.job_id == job.id))).scalar_one())
 
 
-def results_of(tx: Connection, job_id: int) -> list[tuple[InstanceRef, dict[str, float]]]:
-    """A job's results, each with its probabilities by label, in the order in which they leave."""
+def results_of(tx: Connection, job_id: int) -> list[tuple[InstanceRef, dict[str, Score]]]:
+    """A job's results, each with its scores by label, in the order in which they leave."""
     rows = tx.execute(
         sa.select(*_REF, results.c.summary).where(results.c.job_id == job_id).order_by(results.c.id)
     )
-    return [(_ref(row), dict(row["summary"])) for row in rows.mappings()]
+    return [(_ref(row), _scores(row["summary"])) for row in rows.mappings()]
 
 
 def reports_before(tx: Connection, job: Job) -> list[InstanceRef]:
@@ -271,6 +274,13 @@ _REF = (
     results.c.series_uid,
     results.c.study_uid,
 )
+
+
+def _scores(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
+    return {
+        label: Score(probability=said["probability"], presence=Presence(said["presence"]))
+        for label, said in summary.items()
+    }
 
 
 def _ref(row: sa.RowMapping) -> InstanceRef:

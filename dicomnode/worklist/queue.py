@@ -100,10 +100,11 @@ def later(tx: Connection, job: Job, reason: str, *, wait_s: float, now: datetime
     move(tx, job, State.READY, now=now, detail=reason, values=values)
 
 
-def release(tx: Connection, job: Job, *, now: datetime) -> None:
-    """Give the job back as if it had never been claimed: the worker was asked to stop."""
-    values = {"attempts": max(0, job.attempts - 1)}
-    move(tx, job, State.READY, now=now, detail="the worker was asked to stop", values=values)
+def release(tx: Connection, worker: str, *, now: datetime) -> None:
+    """Give back what a worker held that was asked to stop, as if it had never claimed it."""
+    for job in _running(tx, _held_by(worker)):
+        values = {"attempts": max(0, job.attempts - 1)}
+        move(tx, job, State.READY, now=now, detail="the worker was asked to stop", values=values)
 
 
 def fail(tx: Connection, job: Job, reason: str, *, now: datetime) -> None:
@@ -117,24 +118,27 @@ def expire(tx: Connection, *, attempts: int, now: datetime, worker: str | None =
     A job that was started `attempts` times and never finished is failed: it may be what kills
     the worker.
     """
-    over = jobs.c.lease_until < now
-    if worker is not None:
-        of_node = jobs.c.lease.startswith(f"{worker}/", autoescape=True)
-        over = (jobs.c.lease == worker) | of_node
-    rows = tx.execute(
-        sa.select(jobs.c.id)
-        .where(jobs.c.state == State.RUNNING, over)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    lost = [_jobs.get(tx, job_id) for job_id in rows.scalars().all()]
+    lost = _running(tx, jobs.c.lease_until < now if worker is None else _held_by(worker))
     for job in lost:
         if job.attempts < attempts:
             move(tx, job, State.READY, now=now, detail=f"worker {job.lease} was lost")
         else:
-            fail(
-                tx, job, f"the worker was lost {job.attempts} times while it had this job", now=now
-            )
+            fail(tx, job, f"a worker was lost with this job; attempts: {job.attempts}", now=now)
     return lost
+
+
+def _held_by(worker: str) -> sa.ColumnElement[bool]:
+    """Under this worker's lease, or under that of any worker of this node."""
+    return (jobs.c.lease == worker) | jobs.c.lease.startswith(f"{worker}/", autoescape=True)
+
+
+def _running(tx: Connection, which: sa.ColumnElement[bool]) -> list[Job]:
+    rows = tx.execute(
+        sa.select(jobs.c.id)
+        .where(jobs.c.state == State.RUNNING, which)
+        .with_for_update(skip_locked=True, key_share=True)
+    )
+    return [_jobs.get(tx, job_id) for job_id in rows.scalars().all()]
 
 
 def retry(tx: Connection, job_id: int, *, now: datetime) -> Job:

@@ -249,7 +249,7 @@ def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "
     values = {
         "last_instance_id": newest.scalar_subquery(),
         "ready_at": now,
-        "partial": bool(reason),
+        "partial": to is State.READY and bool(reason),
         "reason": reason,
     }
     move(tx, current, to, now=now, detail=reason or _tally(current), values=values)
@@ -257,7 +257,7 @@ def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "
 
 
 def _tally(job: Job) -> str:
-    return f"{job.received} of {job.expected}" if job.expected else f"{job.received} images"
+    return f"{job.received} of {job.expected}" if job.expected else f"images: {job.received}"
 
 
 # --- retention ------------------------------------------------------------------------------

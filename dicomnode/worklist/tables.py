@@ -107,7 +107,7 @@ results = sa.Table(
     sa.Column("sop_class_uid", _UID, nullable=False),
     sa.Column("series_uid", _UID, nullable=False),
     sa.Column("kind", sa.String(8), nullable=False),
-    sa.Column("summary", sa.JSON, nullable=False),  # label -> probability
+    sa.Column("summary", sa.JSON, nullable=False),  # by label: probability and presence
     sa.Column("created_at", UTCDateTime, nullable=False),
     sqlite_autoincrement=True,
 )

@@ -142,8 +142,8 @@ def test_shows_findings_deliveries_and_history_within_the_screen(
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert max(map(len, lines)) <= columns
     for words in (
-        "probabilities (automated, not verified)",
-        "nodule   75.0%",
+        "findings (automated, not verified)",
+        "nodule   present  75.0%",
         "SR      pacs  refused  1         0xA900: no SR here",
         "history of the study",
     ):
@@ -157,7 +157,8 @@ def test_shows_as_json_for_a_script(config: Path, database: Database) -> None:
     job = told(call("worklist", "show", "1", "--json", "--config", config))
 
     assert (job["id"], job["state"], job["received"]) == (1, "delivered", 2)
-    assert [made["probabilities"] for made in job["results"]] == [{"nodule": 0.75}] * 2
+    said = {"nodule": {"probability": 0.75, "presence": "present"}}
+    assert [made["findings"] for made in job["results"]] == [said] * 2
     assert {item["state"] for item in job["deliveries"]} == {"sent"}
     assert job["history"][-1]["event"] == "delivered"
 

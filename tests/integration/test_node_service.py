@@ -63,7 +63,9 @@ class Node:
         self.courier = Courier(
             MODALITY, self.store, self.database, self.send, DeliverSettings(), holder="node"
         )
-        self.worker = WorkerProcess(lambda name: ["cat"], lambda: "node/1", lambda name: None)
+        self.worker = WorkerProcess(
+            lambda name: ["cat"], lambda: "node/1", *[lambda name: None] * 2
+        )
         self.timers = self._timers()
         self.open: Callable[[], None] = lambda: upgrade(self.database)
         self.stopped = threading.Event()

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dicomnode.errors import LeaseLost, NotFound, WrongStep
-from dicomnode.records import Job, ResultKind, State
+from dicomnode.records import Job, Presence, ResultKind, Score, State
 from dicomnode.storage.database import Database
 from dicomnode.worklist import history, jobs, outbox, queue, studies
 from tests.factories import STUDY_UID, uid
@@ -162,7 +162,6 @@ def test_a_worker_that_comes_back_late_finds_its_lease_lost(database: Database) 
             lambda: queue.renew(tx, job, lease_s=60, now=after(63)),
             lambda: queue.finish(tx, job, make_results(job), ["pacs"], now=after(63)),
             lambda: queue.later(tx, job, "x", wait_s=1, now=after(63)),
-            lambda: queue.release(tx, job, now=after(63)),
             lambda: queue.fail(tx, job, "x", now=after(63)),
         ]
         for step in steps:
@@ -182,12 +181,15 @@ def test_a_job_that_keeps_losing_its_worker_fails_with_the_reason(database: Data
         assert claim(tx, now=after(1000)) is None
 
     assert job.state is State.FAILED
-    assert job.reason == "the worker was lost 3 times while it had this job"
+    assert job.reason == "a worker was lost with this job; attempts: 3"
 
 
 def test_a_worker_that_is_asked_to_stop_loses_no_attempt(database: Database) -> None:
     with database.transaction() as tx:
-        queue.release(tx, running_job(tx), now=NOW)
+        running_job(tx, worker="node/1")
+        queue.release(tx, "node/2", now=NOW)
+        assert claim(tx) is None
+        queue.release(tx, "node/1", now=NOW)
         again = claim(tx)
 
     assert again is not None
@@ -211,7 +213,7 @@ def test_finish_owes_each_result_to_each_peer_captures_first(database: Database)
         (ResultKind.SR, "archive"),
     ]
     assert [capture, report] == [result.ref for result in make_results(job)]
-    assert scores == {"nodule": 0.75}
+    assert scores == {"nodule": Score(probability=0.75, presence=Presence.PRESENT)}
 
 
 def test_finish_is_all_or_nothing(database: Database) -> None:

@@ -78,7 +78,7 @@ def test_starts_a_worker_again_when_it_dies_and_says_who_was_lost(
     caplog.set_level("INFO", "dicomnode")
     lost: list[str] = []
     commands = {"node/1": DIES, "node/2": OBEYS}
-    worker = WorkerProcess(commands.__getitem__, names(), lost.append)
+    worker = WorkerProcess(commands.__getitem__, names(), lost.append, lost.append)
     with running(worker, Hasty()):
         until(lambda: caplog.messages.count("worker.started") == 2, timeout_s=10)
         assert lost == ["node/1"]
@@ -90,7 +90,7 @@ def test_starts_a_worker_again_when_it_dies_and_says_who_was_lost(
 
 
 def test_starts_a_worker_again_that_is_killed() -> None:
-    worker = WorkerProcess(lambda name: OBEYS, names(), lambda name: None)
+    worker = WorkerProcess(lambda name: OBEYS, names(), *[lambda name: None] * 2)
     with running(worker, Hasty()):
         until(lambda: worker.pid is not None, timeout_s=10)
         first = worker.pid
@@ -101,7 +101,7 @@ def test_starts_a_worker_again_that_is_killed() -> None:
 
 
 def test_waits_longer_for_a_worker_that_dies_again_and_again() -> None:
-    worker, stop = WorkerProcess(lambda name: DIES, names(), lambda name: None), Hasty()
+    worker, stop = WorkerProcess(lambda name: DIES, names(), *[lambda name: None] * 2), Hasty()
     with running(worker, stop):
         until(lambda: stop.waits.count(30.0) >= 2, timeout_s=10)
 
@@ -111,7 +111,7 @@ def test_waits_longer_for_a_worker_that_dies_again_and_again() -> None:
 
 def test_a_worker_that_lived_long_is_started_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicomnode.node.process._SETTLED_S", 0.0)
-    worker, stop = WorkerProcess(lambda name: DIES, names(), lambda name: None), Hasty()
+    worker, stop = WorkerProcess(lambda name: DIES, names(), *[lambda name: None] * 2), Hasty()
     with running(worker, stop):
         until(lambda: stop.waits.count(0.5) >= 3, timeout_s=10)
 
@@ -122,7 +122,7 @@ def test_stopping_ends_the_workers_input_and_waits_for_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     lost: list[str] = []
-    worker = WorkerProcess(lambda name: OBEYS, names(), lost.append)
+    worker = WorkerProcess(lambda name: OBEYS, names(), lost.append, lost.append)
     with running(worker, Hasty()):
         until(lambda: worker.pid is not None, timeout_s=10)
 
@@ -136,7 +136,7 @@ def test_a_worker_that_does_not_stop_is_killed_after_the_drain_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     lost: list[str] = []
-    worker = WorkerProcess(lambda name: STUBBORN, names(), lost.append)
+    worker = WorkerProcess(lambda name: STUBBORN, names(), lost.append, lost.append)
     with running(worker, Hasty(), drain_s=0.05):
         until(lambda: worker.pid is not None, timeout_s=10)
 
@@ -155,7 +155,7 @@ def test_a_worker_is_started_again_although_its_loss_cannot_be_recorded(
         raise DatabaseAway("nothing answers")
 
     commands = {"node/1": DIES, "node/2": OBEYS}
-    with running(WorkerProcess(commands.__getitem__, names(), away), Hasty()):
+    with running(WorkerProcess(commands.__getitem__, names(), away, away), Hasty()):
         until(lambda: caplog.messages.count("worker.started") == 2, timeout_s=10)
 
     assert "worker.lost" in caplog.messages
@@ -172,7 +172,7 @@ stop.wait()
 _NODE = f"""
 import sys, threading
 from dicomnode.node.process import WorkerProcess
-worker = WorkerProcess(lambda name: [sys.executable, "-c", {_WORKER!r}], lambda: "", print)
+worker = WorkerProcess(lambda name: [sys.executable, "-c", {_WORKER!r}], lambda: "", print, print)
 threading.Thread(target=worker.run, args=(threading.Event(),), kwargs=dict(drain_s=9)).start()
 while worker.pid is None:
     pass

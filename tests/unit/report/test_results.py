@@ -84,7 +84,7 @@ def test_a_result_is_a_whole_file_and_is_what_its_reference_says() -> None:
         assert ds.SeriesInstanceUID == result.ref.series_uid
         assert ds.StudyInstanceUID == result.ref.study_uid
         assert ds.SOPInstanceUID != ds.SeriesInstanceUID
-        assert result.summary["Pleural effusion"] == 0.97
+        assert result.summary["Pleural effusion"].probability == 0.97
 
 
 def test_our_times_stand_in_the_zone_that_the_object_declares() -> None:

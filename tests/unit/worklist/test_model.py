@@ -127,8 +127,8 @@ class OneStudy(RuleBasedStateMachine):
                     queue.later(tx, job, "busy", wait_s=5, now=self.now)
                 elif end == "fail":
                     queue.fail(tx, job, "no pixels", now=self.now)
-                else:
-                    queue.release(tx, job, now=self.now)
+                elif job.lease is not None:
+                    queue.release(tx, job.lease, now=self.now)
         except LeaseLost:
             pass
 
