@@ -10,7 +10,8 @@ from dicomnode.config.load import Settings
 from dicomnode.deliver.sender import send
 from dicomnode.dicom import network
 from dicomnode.node.arrivals import Arrivals
-from dicomnode.node.completeness import CompletenessCheck, StudyCounts
+from dicomnode.node.completeness import CompletenessCheck
+from dicomnode.node.counts import StudyCounts
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess, worker_command
 from dicomnode.node.registrar import Registrar

@@ -11,7 +11,8 @@ import pytest
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.errors import DatabaseAway, PeerAway
 from dicomnode.node.arrivals import Arrivals
-from dicomnode.node.completeness import CompletenessCheck, StudyCounts
+from dicomnode.node.completeness import CompletenessCheck
+from dicomnode.node.counts import StudyCounts
 from dicomnode.records import Job, Peer, State
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import jobs
