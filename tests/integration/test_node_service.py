@@ -15,7 +15,8 @@ from dicomnode.deliver.sender import send
 from dicomnode.dicom.network import associate, echo
 from dicomnode.errors import StoreError
 from dicomnode.node.arrivals import Arrivals
-from dicomnode.node.completeness import CompletenessCheck, StudyCounts
+from dicomnode.node.completeness import CompletenessCheck
+from dicomnode.node.counts import StudyCounts
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess
 from dicomnode.node.registrar import Registrar

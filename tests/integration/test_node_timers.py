@@ -10,7 +10,8 @@ import pytest
 from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import StoreError
 from dicomnode.node.arrivals import Arrivals
-from dicomnode.node.completeness import CompletenessCheck, StudyCounts
+from dicomnode.node.completeness import CompletenessCheck
+from dicomnode.node.counts import StudyCounts
 from dicomnode.node.timers import Timers
 from dicomnode.records import Job, Peer, State
 from dicomnode.storage.database import Database
