@@ -1,0 +1,139 @@
+"""The shipped model, from its folder to an answer, on drawn and on real radiographs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from dicomnode.classify.card import find_models, read_card
+from dicomnode.classify.torch_classifier import TorchClassifier, load_classifier
+from dicomnode.learn.drawing import FINDINGS, draw
+from dicomnode.learn.synthetic import synthetic_dx
+from dicomnode.records import Presence
+from tests.factories import make_dataset
+from tests.tools import NIH, require
+
+MODEL = find_models()["demonstration"]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> TorchClassifier:
+    return load_classifier(MODEL, device="cpu", threads=1)
+
+
+def present(classifier: TorchClassifier, image: Dataset) -> set[str]:
+    findings = classifier.classify([image]).findings
+    return {finding.label for finding in findings if finding.presence is Presence.PRESENT}
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+def test_finds_what_was_planted(classifier: TorchClassifier, finding: str) -> None:
+    answers = [present(classifier, synthetic_dx(seed, [finding], rows=320)) for seed in range(8)]
+    assert sum(finding in answer for answer in answers) >= 7
+
+
+def test_finds_little_in_the_healthy(classifier: TorchClassifier) -> None:
+    answers = [present(classifier, synthetic_dx(seed, rows=320)) for seed in range(8)]
+    assert sum(len(answer) for answer in answers) <= 3
+
+
+def test_the_size_of_the_detector_changes_little(classifier: TorchClassifier) -> None:
+    small, large = (
+        [
+            f.probability
+            for f in classifier.classify([synthetic_dx(4, ["nodule"], rows=rows)]).findings
+        ]
+        for rows in (320, 1600)
+    )
+    assert np.abs(np.array(small) - large).max() < 0.3
+
+
+def test_a_present_finding_is_shown_on_its_frame(classifier: TorchClassifier) -> None:
+    image = synthetic_dx(2, ["cardiomegaly"], rows=320)
+    finding = classifier.classify([image]).findings[0]
+    assert finding.heat is not None
+    assert finding.heat.shape == (image.Rows, image.Columns)
+    assert 1 <= len(finding.regions) <= 5
+    for region in finding.regions:
+        assert region.outline[0] == region.outline[-1]
+        columns, rows = np.array(region.outline).T
+        assert 0 <= columns.min() < columns.max() <= image.Columns
+        assert 0 <= rows.min() < rows.max() <= image.Rows
+
+
+def test_the_outline_of_a_nodule_lies_round_it(classifier: TorchClassifier) -> None:
+    round_it = 0
+    for seed in range(5000, 5010):
+        left, top, right, bottom = draw(seed, ["nodule"], rows=320).boxes["nodule"]
+        finding = classifier.classify([synthetic_dx(seed, ["nodule"], rows=320)]).findings[2]
+        if finding.regions:
+            columns, rows = np.array(finding.regions[0].outline).T
+            across = columns.min() < (left + right) / 2 < columns.max()
+            round_it += across and rows.min() < (top + bottom) / 2 < rows.max()
+    assert round_it >= 9
+
+
+ANSWER = """
+import json
+from dicomnode.classify.card import find_models
+from dicomnode.classify.torch_classifier import load_classifier
+from dicomnode.learn.synthetic import synthetic_dx
+classifier = load_classifier(find_models()["demonstration"], device="cpu", threads=1)
+found = classifier.classify([synthetic_dx(9, ["nodule", "cardiomegaly"], rows=320)]).findings
+print(json.dumps([[f.label, f.probability, repr(f.regions)] for f in found]))
+"""
+
+
+def test_gives_the_same_answer_again_and_in_a_new_process(classifier: TorchClassifier) -> None:
+    image = synthetic_dx(9, ["nodule", "cardiomegaly"], rows=320)
+    first, again = (
+        [[f.label, f.probability, repr(f.regions)] for f in classifier.classify([image]).findings]
+        for _ in range(2)
+    )
+    assert first == again
+    run = subprocess.run([sys.executable, "-c", ANSWER], capture_output=True, check=True)
+    assert json.loads(run.stdout) == first
+
+
+def test_a_series_of_slices_is_judged_as_one(classifier: TorchClassifier) -> None:
+    images = [synthetic_dx(11, rows=320), synthetic_dx(11, ["cardiomegaly"], rows=320, number=2)]
+    prediction = classifier.classify(images)
+    assert len(prediction.frames) == 2
+    assert prediction.findings[0].frame.image.sop_instance_uid == images[1].SOPInstanceUID
+
+
+def test_the_card_is_true_to_its_recipe() -> None:
+    card = read_card(MODEL)
+    assert (MODEL / "recipe.toml").is_file()
+    assert (MODEL / card.weights.file).stat().st_size < 2_000_000
+    assert card.evaluation is not None
+    assert all(measures.auroc.low > 0.95 for measures in card.evaluation.measures)
+
+
+def radiograph(path: Path) -> Dataset:
+    """A real one, as an 8-bit secondary capture."""
+    pixels = np.asarray(Image.open(path).convert("L"))
+    rows, columns = pixels.shape
+    ds = make_dataset(
+        rows=rows, columns=columns, PixelData=pixels.tobytes(), BitsAllocated=8, BitsStored=8,
+        HighBit=7, RescaleIntercept=None, RescaleSlope=None, WindowCenter=128, WindowWidth=256,
+    )  # fmt: skip
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
+    return ds
+
+
+def test_real_radiographs_get_an_answer_for_every_label(classifier: TorchClassifier) -> None:
+    require("nih")
+    for path in sorted((NIH / "images").glob("*.png"))[::20]:
+        prediction = classifier.classify([radiograph(path)])
+        assert [finding.label for finding in prediction.findings] == list(FINDINGS)
+        for finding in prediction.findings:
+            assert 0 <= finding.probability <= 1
+            assert (finding.heat is not None) == (finding.presence is Presence.PRESENT)
