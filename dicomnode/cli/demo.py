@@ -83,6 +83,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Go on running, to be sent to.")] = False,
 ) -> None:
     """Start a node and an archive, send radiographs, and show what comes back."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so the node is stopped too
     with errors(), tempfile.TemporaryDirectory(prefix="dicomnode-demo-") as temporary:
         folder = Path(temporary)
         own = _own_files(files or [])
@@ -98,7 +99,7 @@ def demo(
                 index = write(ended, kept, out)
                 console.print(f"\nOverlays and reports: {index}", highlight=False, soft_wrap=True)
                 if keep:
-                    _keep_on(us)
+                    _keep_on(us, folder / "ae_config")
         late = [item for item in ended if item.planted and item.job.state is not State.DELIVERED]
         if late:
             fail(f"{len(late)} of {len(_PLANTED)} radiographs did not get through")
@@ -168,7 +169,9 @@ def _send_all(folder: Path, own: Sequence[Path], us: Peer) -> dict[str, str]:
 
         send(everything, us, "ARCHIVE", on_outcome=told)
     for path, outcome in refused.items():
-        console.print(f"not taken: {path}: {outcome.message}", style="yellow", markup=False)
+        console.print(
+            f"not taken: {path}: {outcome.message}", style="yellow", markup=False, soft_wrap=True
+        )
     for path in own:
         if path not in refused:
             planted.setdefault(
@@ -211,12 +214,13 @@ def _wait(settings: Settings, planted: dict[str, str]) -> list[Ended]:
         database.close()
 
 
-def _keep_on(us: Peer) -> None:
+def _keep_on(us: Peer, config: Path) -> None:
     """Run until Ctrl-C, and say how to send."""
     console.print(
         f"\nThe node goes on running as {us.ae_title} on {us.host}:{us.port}. Send to it with:\n"
         f"  dicomnode send --aet STORESCU {us.ae_title}@{us.host}:{us.port} FILE...\n"
         f"  storescu -aec {us.ae_title} {us.host} {us.port} FILE...      (DCMTK)\n"
+        f"See what becomes of it with:\n  dicomnode worklist list --config {config}\n"
         "Ctrl-C ends it.",
         highlight=False,
         soft_wrap=True,
