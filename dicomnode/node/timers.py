@@ -13,7 +13,7 @@ from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.records import Peer
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import outbox, queue, studies
+from dicomnode.worklist import outbox, queue, retention
 
 __all__ = ["Timers"]
 
@@ -105,9 +105,9 @@ class Timers:
         before = datetime.now(UTC) - timedelta(days=self._settings.storage.keep_days)
         while True:
             with self._database.transaction() as tx:
-                old = studies.to_remove(tx, before=before, limit=1)
+                old = retention.to_remove(tx, before=before, limit=1)
                 for study_uid in old:
-                    studies.forget(tx, study_uid, now=datetime.now(UTC))
+                    retention.forget(tx, study_uid, now=datetime.now(UTC))
                     self._store.remove_study(study_uid)
                     log.info("study.removed", extra={"study_uid": study_uid})
             if not old:

@@ -12,7 +12,6 @@ from dicomnode.storage.database import Connection, insert_new
 from dicomnode.worklist import history
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.jobs import move
-from dicomnode.worklist.states import ENDED
 from dicomnode.worklist.tables import deliveries, instances, jobs, matches, results, studies
 
 __all__ = [
@@ -24,10 +23,8 @@ __all__ = [
     "completeness",
     "enter",
     "expect",
-    "forget",
     "note_conflict",
     "results_at",
-    "to_remove",
     "waiting",
 ]
 
@@ -258,37 +255,3 @@ def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "
 
 def _tally(job: Job) -> str:
     return f"{job.received} of {job.expected}" if job.expected else f"images: {job.received}"
-
-
-# --- retention ------------------------------------------------------------------------------
-
-
-def to_remove(tx: Connection, *, before: datetime, limit: int = 100) -> list[str]:
-    """Studies whose images may go: nothing came and nothing happened since `before`, and no job
-    is open, failed or undelivered. None of them changes before the transaction ends.
-    """
-    alive = sa.exists().where(
-        jobs.c.study_uid == studies.c.study_uid,
-        jobs.c.state.not_in(sorted(ENDED)) | (jobs.c.updated_at >= before),
-    )
-    over = (
-        sa.select(studies.c.study_uid)
-        .where(studies.c.removed_at.is_(None), studies.c.last_received_at < before, ~alive)
-        .order_by(studies.c.last_received_at)
-    )
-    locked = over.limit(limit).with_for_update(skip_locked=True, key_share=True)
-    found = list(tx.execute(locked).scalars())
-    # A job may have been opened again before the lock was there: look once more.
-    return list(tx.execute(over.where(studies.c.study_uid.in_(found))).scalars())
-
-
-def forget(tx: Connection, study_uid: str, *, now: datetime) -> None:
-    """Forget a study's images; its jobs, results and history stay to be looked up."""
-    mine = sa.select(instances.c.id).where(instances.c.study_uid == study_uid)
-    tx.execute(sa.delete(matches).where(matches.c.instance_id.in_(mine)))
-    tx.execute(sa.delete(instances).where(instances.c.study_uid == study_uid))
-    gone = sa.update(studies).where(studies.c.study_uid == study_uid)
-    tx.execute(gone.values(removed_at=now, expected=None))
-    history.note(
-        tx, study_uid, "removed", now=now, detail="the time for keeping its images is over"
-    )

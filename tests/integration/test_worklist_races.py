@@ -12,7 +12,7 @@ import pytest
 from dicomnode.errors import LeaseLost, WrongStep
 from dicomnode.records import ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import jobs, outbox, queue, studies
+from dicomnode.worklist import jobs, outbox, queue, retention, studies
 from dicomnode.worklist.studies import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
@@ -269,9 +269,9 @@ def test_senders_to_different_peers_do_not_wait_for_each_other(database: Databas
 
 
 def remove_old(tx: Connection) -> list[str]:
-    old = studies.to_remove(tx, before=after(100))
+    old = retention.to_remove(tx, before=after(100))
     for study_uid in old:
-        studies.forget(tx, study_uid, now=after(200))
+        retention.forget(tx, study_uid, now=after(200))
     return old
 
 

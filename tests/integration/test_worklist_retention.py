@@ -4,7 +4,7 @@ import pytest
 
 from dicomnode.records import Job, State
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, outbox, queue, studies
+from dicomnode.worklist import history, jobs, outbox, queue, retention, studies
 from dicomnode.worklist.studies import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
@@ -39,8 +39,8 @@ def test_what_is_over_goes_when_its_time_is_over(
     with database.transaction() as tx:
         make(tx)
 
-        assert studies.to_remove(tx, before=NOW) == []
-        assert studies.to_remove(tx, before=after(0.001)) == [STUDY_UID]
+        assert retention.to_remove(tx, before=NOW) == []
+        assert retention.to_remove(tx, before=after(0.001)) == [STUDY_UID]
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_what_is_open_or_needs_a_person_stays(
     with database.transaction() as tx:
         make(tx)
 
-        assert studies.to_remove(tx, before=after(10**6)) == []
+        assert retention.to_remove(tx, before=after(10**6)) == []
 
 
 def test_a_study_that_no_pipeline_wanted_goes_too(database: Database) -> None:
     with database.transaction() as tx:
         enter(tx, pipelines={})
 
-        assert studies.to_remove(tx, before=after(1)) == [STUDY_UID]
+        assert retention.to_remove(tx, before=after(1)) == [STUDY_UID]
 
 
 def test_one_open_job_keeps_the_whole_study(database: Database) -> None:
@@ -67,7 +67,7 @@ def test_one_open_job_keeps_the_whole_study(database: Database) -> None:
         delivered_job(tx)
         enter(tx, 2)
 
-        assert studies.to_remove(tx, before=after(10**6)) == []
+        assert retention.to_remove(tx, before=after(10**6)) == []
 
 
 def test_a_delivery_yesterday_keeps_an_old_study(database: Database) -> None:
@@ -75,7 +75,7 @@ def test_a_delivery_yesterday_keeps_an_old_study(database: Database) -> None:
         enter(tx, now=NOW)
         delivered_job(tx, now=after(1000))
 
-        assert studies.to_remove(tx, before=after(500)) == []
+        assert retention.to_remove(tx, before=after(500)) == []
 
 
 def test_the_oldest_go_first_and_no_more_than_the_limit(database: Database) -> None:
@@ -83,15 +83,15 @@ def test_the_oldest_go_first_and_no_more_than_the_limit(database: Database) -> N
         for day in (3, 1, 2):
             delivered_job(tx, study_uid=uid(day), now=after(day))
 
-        assert studies.to_remove(tx, before=after(9), limit=2) == [uid(1), uid(2)]
+        assert retention.to_remove(tx, before=after(9), limit=2) == [uid(1), uid(2)]
 
 
 def test_a_forgotten_study_keeps_its_jobs_results_and_history(database: Database) -> None:
     with database.transaction() as tx:
         job = delivered_job(tx)
-        studies.forget(tx, STUDY_UID, now=after(100))
+        retention.forget(tx, STUDY_UID, now=after(100))
 
-        assert studies.to_remove(tx, before=after(10**6)) == []
+        assert retention.to_remove(tx, before=after(10**6)) == []
         assert jobs.images(tx, job) == []
         assert jobs.get(tx, job.id).state is State.DELIVERED
         assert len(outbox.results_of(tx, job.id)) == 2
@@ -104,7 +104,7 @@ def test_a_study_that_comes_again_after_its_removal_makes_a_new_revision(
     with database.transaction() as tx:
         first = delivered_job(tx, images=2)
         studies.expect(tx, STUDY_UID, 2)
-        studies.forget(tx, STUDY_UID, now=after(100))
+        retention.forget(tx, STUDY_UID, now=after(100))
         assert enter(tx, 1, now=after(200)) is Entry.NEW
         again = jobs.latest(tx, STUDY_UID, PIPELINE)
         assert again is not None
@@ -112,4 +112,4 @@ def test_a_study_that_comes_again_after_its_removal_makes_a_new_revision(
         assert studies.close(tx, again, State.READY, now=after(210))
         assert len(jobs.images(tx, again)) == 1
         assert outbox.reports_before(tx, again) == [outbox.results_of(tx, first.id)[1][0]]
-        assert studies.to_remove(tx, before=after(10**6)) == []
+        assert retention.to_remove(tx, before=after(10**6)) == []

@@ -5,7 +5,7 @@ import pytest
 from dicomnode.errors import WrongStep
 from dicomnode.records import DeliveryState, Job, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, outbox, queue, studies
+from dicomnode.worklist import history, jobs, outbox, queue, retention, studies
 from tests.factories import STUDY_UID
 from tests.worklist import (
     NOW,
@@ -108,7 +108,7 @@ def test_a_job_that_a_later_revision_supersedes_is_not_retried(database: Databas
 def test_a_job_whose_images_are_gone_is_not_retried(database: Database) -> None:
     with database.transaction() as tx:
         job = incomplete_job(tx)
-        studies.forget(tx, STUDY_UID, now=NOW)
+        retention.forget(tx, STUDY_UID, now=NOW)
         with pytest.raises(WrongStep, match="were removed"):
             queue.retry(tx, job.id, now=NOW)
 
