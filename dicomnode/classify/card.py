@@ -40,27 +40,27 @@ ShortText = Annotated[str, Field(min_length=1, max_length=64)]  # fits VR LO, PS
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class Table(BaseModel):
+class _Table(BaseModel):
     """One table of a card: frozen, and an unknown key is a mistake."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Architecture(Table):
+class Architecture(_Table):
     """Which of MONAI's networks, and how it is built."""
 
     kind: Literal["densenet", "efficientnet", "resnet", "seresnet50"]
     params: Mapping[str, Any] = Field(default_factory=dict)  #: of its constructor, sizes left out
 
 
-class Weights(Table):
+class Weights(_Table):
     """The file with the parameters, and what it must be."""
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*\.safetensors$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Input(Table):
+class Input(_Table):
     """What the network is shown of a study."""
 
     size_px: Annotated[int, Field(ge=16, le=2048)]  #: edge of the square
@@ -78,7 +78,7 @@ class Input(Table):
         return self
 
 
-class Code(Table):
+class Code(_Table):
     """The coded concept of a label (PS3.3 Table 8.8-1)."""
 
     value: Text
@@ -86,7 +86,7 @@ class Code(Table):
     meaning: ShortText
 
 
-class Label(Table):
+class Label(_Table):
     """One output of the network, in order."""
 
     name: ShortText
@@ -100,7 +100,7 @@ class Label(Table):
         return Concept(value=self.code.value, scheme=self.code.scheme, meaning=self.code.meaning)
 
 
-class Explanation(Table):
+class Explanation(_Table):
     """How a present finding is shown."""
 
     method: Literal["grad-cam"]
@@ -108,7 +108,7 @@ class Explanation(Table):
     region_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5  #: of the map's maximum
 
 
-class Estimate(Table):
+class Estimate(_Table):
     """A measured value with its 95 % confidence interval."""
 
     value: Fraction
@@ -116,7 +116,7 @@ class Estimate(Table):
     high: Fraction
 
 
-class Measures(Table):
+class Measures(_Table):
     """How well one label is told, at its threshold."""
 
     label: Text
@@ -127,7 +127,7 @@ class Measures(Table):
     specificity: Estimate
 
 
-class Evaluation(Table):
+class Evaluation(_Table):
     """What the model was measured on, and the outcome."""
 
     dataset: Text  #: in words
@@ -136,7 +136,7 @@ class Evaluation(Table):
     measures: tuple[Measures, ...]
 
 
-class Card(Table):
+class Card(_Table):
     """All that is known of one model."""
 
     name: ShortText

@@ -11,10 +11,10 @@ from dicomnode.classify.card import Explanation
 from dicomnode.classify.preprocess import Placement, Prepared, resize
 from dicomnode.records import Region
 
-__all__ = ["Explainer", "regions"]
+__all__ = ["MAX_REGIONS", "Explainer", "regions"]
 
 MAX_REGIONS = 5
-MIN_AREA = 0.002  #: of the frame; smaller regions are specks
+_MIN_AREA = 0.002  #: of the frame; smaller regions are specks
 _NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
@@ -49,7 +49,7 @@ def regions(heat: NDArray[np.float32], fraction: float, placement: Placement) ->
     if heat.max() <= 0:
         return ()
     parts = [
-        p for p in _components(heat >= fraction * heat.max()) if len(p) >= MIN_AREA * heat.size
+        p for p in _components(heat >= fraction * heat.max()) if len(p) >= _MIN_AREA * heat.size
     ]
     parts.sort(key=len, reverse=True)
     offset = np.array([placement.left, placement.top])

@@ -40,9 +40,9 @@ from dicomnode.learn.drawing import FINDINGS, Box, draw
 from dicomnode.learn.evaluate import best_threshold, measure
 from dicomnode.records import FrameRef, InstanceRef
 
-__all__ = ["Recipe", "train"]
+__all__ = ["Recipe", "main", "train"]
 
-STRIDE = 8  #: pixels of the input from one place of the last map to the next
+_STRIDE = 8  #: pixels of the input from one place of the last map to the next
 
 _CODES = {
     "cardiomegaly": ("287272002", "Cardiomegaly"),
@@ -67,7 +67,7 @@ class Recipe:
     size_px: int = 160  #: of the network's input
     init_features: int = 16
     growth_rate: int = 24
-    block_config: tuple[int, int] = (2, 6)  #: two blocks: see STRIDE
+    block_config: tuple[int, int] = (2, 6)  #: two blocks: see _STRIDE
     bn_size: int = 2
     layer: str = "features.denseblock2"  #: whose activations Grad-CAM weighs
     epochs: int = 10
@@ -80,7 +80,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Images:
+class _Images:
     """Prepared images and what is in them."""
 
     tensors: torch.Tensor  #: (images, 1, size_px, size_px)
@@ -158,7 +158,7 @@ def _describe(recipe: Recipe) -> Card:
 
 def _images(
     recipe: Recipe, card: Card, patients: Iterator[int], size: int, console: Console
-) -> Images:
+) -> _Images:
     """The next `size` patients, drawn and prepared as the node will prepare theirs."""
     tensors, truth, where = [], [], []
     for patient in track(list(islice(patients, size)), f"drawing {size}", console=console):
@@ -172,7 +172,7 @@ def _images(
         tensors.append(prepared.tensor)
         truth.append([float(label.name in findings) for label in card.labels])
         where.append([_cells(drawn.boxes.get(label.name), prepared) for label in card.labels])
-    return Images(torch.stack(tensors), torch.tensor(truth), torch.tensor(np.array(where)))
+    return _Images(torch.stack(tensors), torch.tensor(truth), torch.tensor(np.array(where)))
 
 
 def _nameless(pixels: NDArray[np.float32]) -> FrameRef:
@@ -182,10 +182,10 @@ def _nameless(pixels: NDArray[np.float32]) -> FrameRef:
 
 def _cells(box: Box | None, prepared: Prepared) -> NDArray[np.float32]:
     """The places of the network's last map that a box touches."""
-    count = prepared.tensor.shape[-1] // STRIDE
+    count = prepared.tensor.shape[-1] // _STRIDE
     cells = np.zeros((count, count), dtype=np.float32)
     if box is not None:
-        corners = prepared.placement.to_square(np.array(box).reshape(2, 2)) / STRIDE
+        corners = prepared.placement.to_square(np.array(box).reshape(2, 2)) / _STRIDE
         (left, top), (right, bottom) = np.floor(corners[0]), np.ceil(corners[1])
         cells[int(top) : int(bottom), int(left) : int(right)] = 1
     return cells
@@ -212,7 +212,7 @@ def _vary(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return images * gain + recipe.contrast * torch.randn(len(images), 1, 1, 1)
 
 
-def _scores(network: torch.nn.Module, images: Images) -> NDArray[np.float64]:
+def _scores(network: torch.nn.Module, images: _Images) -> NDArray[np.float64]:
     """Probabilities, one row an image, rounded as the node rounds them."""
     network.eval()
     with torch.inference_mode():
@@ -220,7 +220,7 @@ def _scores(network: torch.nn.Module, images: Images) -> NDArray[np.float64]:
     return torch.sigmoid(logits).double().numpy().round(DIGITS)
 
 
-def _thresholds(scores: NDArray[np.float64], images: Images) -> list[float]:
+def _thresholds(scores: NDArray[np.float64], images: _Images) -> list[float]:
     truth = images.truth.numpy().astype(bool)
     return [best_threshold(scores[:, i], truth[:, i]) for i in range(truth.shape[1])]
 
@@ -230,7 +230,7 @@ def _with_measures(
     recipe: Recipe,
     thresholds: list[float],
     scores: NDArray[np.float64],
-    images: Images,
+    images: _Images,
 ) -> Card:
     truth = images.truth.numpy().astype(bool)
     labels = tuple(
