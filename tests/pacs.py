@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from socketserver import BaseServer
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import (
@@ -19,6 +20,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import ThreadedAssociationServer
 
+from dicomnode.dicom.network import Connection
 from dicomnode.records import Peer
 from tests.factories import make_peer
 
@@ -71,6 +73,17 @@ class FakePacs:
         self.associations += 1
 
 
+class _Server(ThreadedAssociationServer):
+    """Closes its sockets also when the node hung up first."""
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        super().finish_request(request, client_address)
+        for association in self.active_associations:
+            wire = association.dul.socket
+            if wire is not None:
+                wire.__class__ = Connection
+
+
 @contextmanager
 def pacs(
     *,
@@ -92,7 +105,7 @@ def pacs(
     fake = FakePacs(peer=make_peer())
     server = ae.make_server(
         ("127.0.0.1", port),
-        server_class=ThreadedAssociationServer,
+        server_class=_Server,
         evt_handlers=[
             (evt.EVT_C_STORE, fake.on_store),
             (evt.EVT_C_FIND, fake.on_find),

@@ -22,7 +22,7 @@ from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSIO
 from dicomnode.errors import PeerAway, PeerRefused
 from dicomnode.records import Peer
 
-__all__ = ["EchoAnswer", "associate", "count_instances", "echo", "make_ae"]
+__all__ = ["Connection", "EchoAnswer", "associate", "count_instances", "echo", "make_ae"]
 
 _VERIFICATION = "1.2.840.10008.1.1"
 _STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
@@ -50,7 +50,7 @@ class EchoAnswer:
     message: str  #: in words
 
 
-class _Connection(AssociationSocket):
+class Connection(AssociationSocket):
     """As pynetdicom has it; there a socket whose peer is gone is left open for the collector."""
 
     def _shutdown_socket(self) -> None:
@@ -66,7 +66,7 @@ class _AE(AE):
         address: AddressInformation,
         tls_args: tuple[SSLContext, str] | None,
     ) -> AssociationSocket:
-        connection = _Connection(assoc, address=address)
+        connection = Connection(assoc, address=address)
         connection.tls_args = tls_args
         return connection
 

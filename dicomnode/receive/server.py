@@ -9,9 +9,10 @@ from typing import Any
 
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association as DicomAssociation
-from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
+from pynetdicom.transport import AssociationServer, RequestHandler
 
 from dicomnode.config.settings import ReceiveSettings
+from dicomnode.dicom.network import Connection
 from dicomnode.dicom.sop_classes import VERIFICATION
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.receive.association import StoreAssociation
@@ -136,7 +137,7 @@ class _Server(AssociationServer):
         self.server_close()
 
 
-class _Socket(AssociationSocket):
+class _Socket(Connection):
     """Reads in large pieces, and never a PDU longer than anybody needs."""
 
     longest_pdu_bytes = 0
