@@ -21,6 +21,7 @@ class RememberingListener:
     def __init__(self) -> None:
         self.kept_uids: list[str] = []
         self.conflicts: list[str] = []
+        self.turned_away_from: list[Association] = []
         self.ends: list[Association] = []
         self._told = threading.Condition()
 
@@ -29,6 +30,9 @@ class RememberingListener:
 
     def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         self.conflicts.append(sop_instance_uid)
+
+    def turned_away(self, association: Association) -> None:
+        self.turned_away_from.append(association)
 
     def ended(self, association: Association) -> None:
         with self._told:

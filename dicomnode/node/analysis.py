@@ -55,6 +55,8 @@ class StudyAnalysis:
             image.sop_instance_uid: self._store.path_of(image.study_uid, image.sop_instance_uid)
             for image in images
         }
+        if gone := [path for path in paths.values() if not path.exists()]:
+            raise NotAnalysable(f"{len(gone)} images of this study are no longer on the disk")
         headers = sorted((attributes.read_header(path) for path in paths.values()), key=_place)
         ordered = [paths[str(header.SOPInstanceUID)] for header in headers]
         prediction = self._classifier(pipeline.model).classify(ordered)

@@ -28,6 +28,9 @@ class Archive:
     def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """The sender was told; the first bytes stay."""
 
+    def turned_away(self, association: Association) -> None:
+        """The sender was told; it may send again."""
+
     def ended(self, association: Association) -> None:
         """Nothing waits for the end of an association here."""
 

@@ -31,7 +31,9 @@ class Arrivals:
         self._clock = clock
         self._lock = threading.Lock()
         self._bringing: dict[int, set[str]] = defaultdict(set)  #: association -> study UIDs
+        self._turned_away: dict[int, int] = defaultdict(int)  #: association -> objects
         self._released: dict[str, float] = {}  #: study UID -> time of the clock
+        self._missing: dict[str, int] = {}  #: study UID -> objects its last association kept not
 
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """An object is durable, and its sender is about to hear so."""
@@ -44,11 +46,21 @@ class Arrivals:
         self._refused(study_uid, sop_instance_uid)
         self._wake()
 
+    def turned_away(self, association: Association) -> None:
+        """An object could not be kept; of which study, nobody has read."""
+        with self._lock:
+            self._turned_away[association.id] += 1
+
     def ended(self, association: Association) -> None:
         """An association was released, aborted or lost."""
         now = self._clock()
         with self._lock:
             brought = self._bringing.pop(association.id, set())
+            missing = self._turned_away.pop(association.id, 0)
+            for study_uid in brought:
+                self._missing.pop(study_uid, None)
+            if missing:
+                self._missing |= dict.fromkeys(brought, missing)
             recent = {uid: at for uid, at in self._released.items() if now - at < _REMEMBER_S}
             self._released = recent | dict.fromkeys(brought, now)
         self._wake()
@@ -57,6 +69,14 @@ class Arrivals:
         """Is an association open that has brought images of this study?"""
         with self._lock:
             return any(study_uid in studies for studies in self._bringing.values())
+
+    def missing(self, study_uid: str) -> int:
+        """How many objects this node itself turned away when the study was last brought.
+
+        An upper bound where the association brought several studies.
+        """
+        with self._lock:
+            return self._missing.get(study_uid, 0)
 
     def released_for_s(self, study_uid: str) -> float:
         """Seconds since the last association that brought the study ended; infinite if long ago."""

@@ -75,7 +75,20 @@ class CompletenessCheck:
         expected = self._counts.expected(item, pipeline.complete)
         if isinstance(expected, Pending):
             return
+        if expected is None:
+            expected = self._expected_by_us(item)
         self._decide(item, expected, quiet_for_s, pipeline.complete)
+
+    def _expected_by_us(self, item: Waiting) -> int | None:
+        """What came and what this node turned away; None where it took all that it was sent."""
+        missing = self._arrivals.missing(item.job.study_uid)
+        if not missing:
+            return None
+        expected = item.job.received + missing
+        if item.job.expected != expected:
+            with self._database.transaction() as tx:
+                studies.expect(tx, item.job.study_uid, expected)
+        return expected
 
     def _is_held(self, item: Waiting, since_last: float, rules: CompleteSettings) -> bool:
         held = self._arrivals.is_open(item.job.study_uid)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from dicomnode.config.settings import WorklistSettings
-from dicomnode.errors import DatabaseAway, DicomnodeError, LeaseLost
+from dicomnode.errors import DatabaseAway, DicomnodeError, LeaseLost, StoreError
 from dicomnode.log import working_on
 from dicomnode.records import InstanceRef, Job, Result
 from dicomnode.storage.database import Database
@@ -92,6 +92,11 @@ class Worker:
             results = self._make_results(job)
         except DatabaseAway:
             raise
+        except (
+            StoreError
+        ) as error:  # the disk's trouble is not the job's: it waits until it is over
+            self._later(job, str(error))
+            return
         except DicomnodeError as error:
             self._failed(job, str(error), may_help=error.retry)
             return
@@ -116,20 +121,22 @@ class Worker:
         return results
 
     def _failed(self, job: Job, reason: str, *, may_help: bool) -> None:
-        now = datetime.now(UTC)
+        if may_help and job.attempts < self._settings.attempts:
+            self._later(job, reason)
+            return
         with self._database.transaction() as tx:
-            if may_help and job.attempts < self._settings.attempts:
-                wait_s = queue.backoff_s(
-                    job.attempts,
-                    first_s=self._settings.first_retry_s,
-                    longest_s=self._settings.longest_retry_s,
-                )
-                queue.later(tx, job, reason, wait_s=wait_s, now=now)
-                fields = {"problem": reason, "retry_in_s": round(wait_s, 1)}
-                log.warning("job.deferred", extra=fields)
-            else:
-                queue.fail(tx, job, reason, now=now)
-                log.error("job.failed", extra={"problem": reason, "attempts": job.attempts})
+            queue.fail(tx, job, reason, now=datetime.now(UTC))
+        log.error("job.failed", extra={"problem": reason, "attempts": job.attempts})
+
+    def _later(self, job: Job, reason: str) -> None:
+        wait_s = queue.backoff_s(
+            job.attempts,
+            first_s=self._settings.first_retry_s,
+            longest_s=self._settings.longest_retry_s,
+        )
+        with self._database.transaction() as tx:
+            queue.later(tx, job, reason, wait_s=wait_s, now=datetime.now(UTC))
+        log.warning("job.deferred", extra={"problem": reason, "retry_in_s": round(wait_s, 1)})
 
     @contextmanager
     def _alive(self, job: Job) -> Iterator[None]:

@@ -134,6 +134,8 @@ class StoreAssociation(DicomAssociation):
                 log.warning("store.beside", extra=self._about(request))
         except DicomnodeError as error:
             self._refused += 1
+            if error.retry and self.record:
+                self._desk.listener.turned_away(self.record)
             log.warning("store.refused", extra=self._about(request) | {"problem": str(error)})
             return answer_to(error)
         except Exception:  # a sender is owed an answer, whatever broke here

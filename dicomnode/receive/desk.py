@@ -24,6 +24,9 @@ class Listener(Protocol):
     def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """Other bytes than those kept came under a UID; they are refused."""
 
+    def turned_away(self, association: Association) -> None:
+        """An object could not be kept for now, such as for want of room; it should come again."""
+
     def ended(self, association: Association) -> None:
         """Released, aborted or lost: nothing more comes of it. Called exactly once."""
 

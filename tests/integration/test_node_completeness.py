@@ -13,10 +13,10 @@ from dicomnode.errors import DatabaseAway, PeerAway
 from dicomnode.node.arrivals import Arrivals
 from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.node.counts import StudyCounts
-from dicomnode.records import Job, Peer, State
+from dicomnode.records import Association, Job, Peer, State
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import jobs
-from tests.factories import STUDY_UID, make_association, make_peer
+from tests.factories import STUDY_UID, make_association, make_peer, uid
 from tests.node import make_pipeline
 from tests.running import until
 from tests.worklist import PIPELINE, after, delivered_job, enter, waiting_job
@@ -318,3 +318,37 @@ def test_a_sender_that_is_no_peer_any_more_is_not_asked(node: Node) -> None:
 
     assert node.look(check, at_s=10) is State.READY
     assert node.asked == []
+
+
+# --- what this node turned away ---------------------------------------------------------------
+
+
+def bring(node: Node, association: Association, *, turned_away: int) -> None:
+    """An association brings an image of the study, and others that could not be kept."""
+    node.arrivals.kept(association, STUDY_UID, uid("image"))
+    for _ in range(turned_away):
+        node.arrivals.turned_away(association)
+    node.arrivals.ended(association)
+    node.released_at += 1000
+
+
+def test_a_study_cut_short_by_this_node_waits_and_is_partial_in_the_end(node: Node) -> None:
+    begin(node, images=2)
+    check = node.check()
+    bring(node, make_association(), turned_away=3)
+
+    assert node.look(check, at_s=59.9) is State.WAITING
+    assert (node.job().received, node.job().expected) == (2, 5)
+    assert node.look(check, at_s=60.0) is State.READY
+    assert node.job().partial
+    assert node.job().reason == "2 of 5 images came"
+
+
+def test_a_study_whose_images_came_again_is_complete(node: Node) -> None:
+    begin(node, images=2)
+    check = node.check()
+    bring(node, make_association(id=1), turned_away=3)
+    bring(node, make_association(id=2), turned_away=0)
+
+    assert node.look(check, at_s=10.0) is State.READY
+    assert not node.job().partial

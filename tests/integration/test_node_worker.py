@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from dicomnode.config.settings import WorklistSettings
-from dicomnode.errors import DatabaseAway, DicomnodeError, ModelError, NotAnalysable, StoreError
+from dicomnode.errors import (
+    DatabaseAway,
+    DicomnodeError,
+    ModelError,
+    NotAnalysable,
+    PeerAway,
+    StoreError,
+    StoreFull,
+)
 from dicomnode.node.worker import Worker
 from dicomnode.records import Job, ResultKind, State
 from dicomnode.storage.database import Database
@@ -149,7 +157,7 @@ def test_what_cannot_help_itself_fails_at_once_with_its_reason(
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (StoreError("the disk answered: no"), "the disk answered: no"),
+        (PeerAway("no answer"), "no answer"),
         (IndexError("PATIENT^NAME"), "unexpected IndexError; see the log"),
         (MemoryError(), "unexpected MemoryError; see the log"),
     ],
@@ -169,6 +177,20 @@ def test_what_may_help_itself_is_tried_later_and_fails_in_the_end(
 
     assert (bench.job(job).state, bench.job(job).reason) == (State.FAILED, reason)
     assert not worker.work_once()
+
+
+def test_the_disks_trouble_fails_no_job_however_long_it_lasts(bench: Bench) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(StoreFull("no room"))
+    worker = bench.worker(AT_ONCE)
+
+    for _ in range(3 * AT_ONCE.attempts):
+        assert worker.work_once()
+    assert (bench.job(job).state, bench.job(job).reason) == (State.READY, "no room")
+
+    bench.analysis.while_working = lambda job: None
+    worker.work_once()
+    assert bench.job(job).state is State.REPORTED
 
 
 def test_a_failed_attempt_is_left_alone_for_its_waiting_time(bench: Bench) -> None:

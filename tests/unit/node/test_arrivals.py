@@ -73,3 +73,14 @@ def test_wakes_the_registrar_for_every_object_conflict_and_end() -> None:
 
     assert len(woken) == 3
     assert refused == [(STUDY_UID, IMAGE)]
+
+
+def test_counts_what_was_turned_away_until_an_association_brings_all(arrivals: Arrivals) -> None:
+    short, again, full = (make_association(id=number) for number in (1, 2, 3))
+    for association, refused in ((short, 2), (again, 1), (full, 0)):
+        arrivals.kept(association, STUDY_UID, IMAGE)
+        for _ in range(refused):
+            arrivals.turned_away(association)
+        arrivals.ended(association)
+        assert arrivals.missing(STUDY_UID) == refused
+    assert arrivals.missing(OTHER) == 0
