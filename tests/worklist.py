@@ -72,6 +72,7 @@ def make_arrival(number: int = 1, *, study_uid: str = STUDY_UID, **changes: Any)
         patient_id="SYN-0001",
         accession_number="A0001",
         study_date="20250102",
+        kind="modality CT, body part CHEST",
         own=False,
         pipelines={PIPELINE: 0},
     )

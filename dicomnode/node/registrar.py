@@ -126,6 +126,9 @@ class Registrar:
                 troubles.append(error)
             if entry is Entry.CONFLICT:
                 log.warning("instance.conflict", extra=_names(arrival.ref))
+            elif entry is Entry.UNMATCHED:
+                words = f"no pipeline matches: {arrival.kind}"
+                log.info("study.unmatched", extra=_names(arrival.ref) | {"problem": words})
         return troubles
 
     def _read(self, path: Path) -> Arrival | None:
@@ -151,6 +154,7 @@ class Registrar:
             patient_id=attributes.text(header, "PatientID")[:64],
             accession_number=attributes.text(header, "AccessionNumber")[:64],
             study_date=attributes.text(header, "StudyDate")[:16],
+            kind=_kind(header),
             own=own,
             pipelines=belongs,
         )
@@ -173,6 +177,13 @@ def _ref(header: Dataset) -> InstanceRef:
     return InstanceRef(
         sop_class_uid=sop_class, sop_instance_uid=sop_instance, series_uid=series, study_uid=study
     )
+
+
+def _kind(header: Dataset) -> str:
+    """What a match rule may want to know of an image, in words."""
+    modality = attributes.text(header, "Modality")[:16] or "none"
+    body_part = attributes.text(header, "BodyPartExamined")[:16] or "none"
+    return f"modality {modality}, body part {body_part}"
 
 
 def _names(ref: InstanceRef) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Arrival:
     patient_id: str
     accession_number: str
     study_date: str
+    kind: str  #: modality and body part, in words
     own: bool  #: made by a dicomnode: never analysed
     pipelines: Mapping[str, int]  #: those it matches, each with its priority
 
@@ -50,6 +51,7 @@ class Entry(Enum):
     NEW = auto()
     KNOWN = auto()  #: the same bytes were here
     CONFLICT = auto()  #: the same UID was here with other bytes
+    UNMATCHED = auto()  #: new, the first of its study, and of no pipeline
 
 
 def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
@@ -60,7 +62,7 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
     """
     uid = arrival.ref.sop_instance_uid
     own = arrival.own or _is_result(tx, uid)
-    _touch_study(tx, arrival, own=own)
+    is_first = _touch_study(tx, arrival, own=own)
     instance_id = _insert(tx, arrival, own=own)
     if instance_id is None:
         known = sa.select(instances.c.sha256).where(instances.c.sop_instance_uid == uid)
@@ -69,6 +71,10 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
         words = f"{uid} arrived again with other bytes"
         history.note(tx, arrival.ref.study_uid, "conflict", now=now, detail=words)
         return Entry.CONFLICT
+    if is_first and not own and not arrival.pipelines:
+        words = f"no pipeline matches the first image: {arrival.kind}"
+        history.note(tx, arrival.ref.study_uid, "unmatched", now=now, detail=words)
+        return Entry.UNMATCHED
     if own:
         return Entry.NEW
     for pipeline, priority in arrival.pipelines.items():
@@ -85,10 +91,10 @@ def note_conflict(tx: Connection, study_uid: str, sop_instance_uid: str, *, now:
         history.note(tx, study_uid, "conflict", now=now, detail=words)
 
 
-def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> None:
-    """Make or update the study's row; its lock keeps `close` from looking meanwhile.
+def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> bool:
+    """Make or update the study's row, and say whether it is new.
 
-    A result of ours that comes back is no sign that the study's sender has more to send.
+    Its lock keeps `close` from looking meanwhile. A result of ours that comes back is no sign that the study's sender has more to send.
     """
     uid = arrival.ref.study_uid
     here: dict[str, object] = {"removed_at": None}
@@ -96,7 +102,7 @@ def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> None:
     update = sa.update(studies).where(studies.c.study_uid == uid)
     update = update.values(here if own else here | seen)
     if tx.execute(update).rowcount == 1:
-        return
+        return False
     first = {
         "study_uid": uid,
         "patient_id": arrival.patient_id,
@@ -104,8 +110,10 @@ def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> None:
         "study_date": arrival.study_date,
         "first_received_at": arrival.received_at,
     }
-    if insert_new(tx, studies, first | seen) is None:
-        tx.execute(update)  # another node was quicker
+    if insert_new(tx, studies, first | seen) is not None:
+        return True
+    tx.execute(update)  # another node was quicker
+    return False
 
 
 def _is_result(tx: Connection, uid: str) -> bool:

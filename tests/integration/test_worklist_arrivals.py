@@ -306,3 +306,16 @@ def test_history_tells_the_whole_journey_in_order(database: Database) -> None:
     assert [line.job_id for line in lines[:-1]] == [job.id] * 7
     assert lines[-1].detail == f"an image came after job {job.id}: revision 2"
     assert lines[-1].at == NOW + timedelta(days=1)
+
+
+def test_the_first_image_of_a_study_that_no_pipeline_wants_is_noted_once(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        found = [enter(tx, number, pipelines={}) for number in (1, 2)]
+        noted = history.of_study(tx, STUDY_UID)
+
+    assert found == [Entry.UNMATCHED, Entry.NEW]
+    assert [(event.event, event.detail) for event in noted] == [
+        ("unmatched", "no pipeline matches the first image: modality CT, body part CHEST")
+    ]
