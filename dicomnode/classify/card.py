@@ -70,6 +70,7 @@ class Input(_Table):
     std: tuple[Annotated[float, Field(gt=0)], ...]  #: one a channel, divided by
     images: Literal["all", "first", "middle"] = "all"  #: which frames of the study
     max_images: PositiveInt = 512  #: more frames than this are thinned out evenly
+    modalities: tuple[str, ...] = ()  #: images of any other are refused; empty: any will do
 
     @model_validator(mode="after")
     def _one_a_channel(self) -> Self:

@@ -15,6 +15,7 @@ from dicomnode.classify.card import Card, Input, Label, read_card
 from dicomnode.classify.explain import Explainer
 from dicomnode.classify.network import load_network
 from dicomnode.classify.preprocess import Prepared, prepare
+from dicomnode.dicom.attributes import text
 from dicomnode.dicom.pixels import frames
 from dicomnode.errors import ModelError, NotAnalysable
 from dicomnode.records import Finding, ModelRef, Prediction, Presence
@@ -71,6 +72,7 @@ class TorchClassifier:
     def _prepared(self, images: Sequence[Image]) -> Iterator[Prepared]:
         for image, numbers in _choose(images, self._card.input):
             dataset = image if isinstance(image, Dataset) else _read(image)
+            _check_modality(dataset, self._card.input.modalities)
             try:
                 for frame in frames(dataset, numbers):
                     yield prepare(frame, self._card.input)
@@ -102,6 +104,14 @@ class TorchClassifier:
             heat=heat,
             regions=regions,
         )
+
+
+def _check_modality(dataset: Dataset, wanted: Sequence[str]) -> None:
+    """A model for radiographs must not speak of a CT."""
+    modality = text(dataset, "Modality")
+    if wanted and modality not in wanted:
+        found = f"modality {modality}" if modality else "no modality"
+        raise NotAnalysable(f"the model is for {', '.join(wanted)}; an image has {found}")
 
 
 def _presence(label: Label, probability: float) -> Presence:

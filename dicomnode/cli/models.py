@@ -77,6 +77,8 @@ def _print_card(card: Card, folder: Path) -> None:
         )
         for label in card.labels
     ]
+    modalities = ", ".join(card.input.modalities) or "any; the card names none"
+    console.print(f"\nmodalities\n  {modalities}", markup=False, highlight=False)
     print_table(["finding", "code", "threshold", "undetermined within"], labels, title="findings")
     if card.evaluation is None:
         console.print("\nThe card has no measurements.", style="bold yellow")

@@ -94,7 +94,8 @@ def note_conflict(tx: Connection, study_uid: str, sop_instance_uid: str, *, now:
 def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> bool:
     """Make or update the study's row, and say whether it is new.
 
-    Its lock keeps `close` from looking meanwhile. A result of ours that comes back is no sign that the study's sender has more to send.
+    The row's lock keeps `close` from looking meanwhile. A result of ours that comes back is no sign
+    that the study's sender has more to send.
     """
     uid = arrival.ref.study_uid
     here: dict[str, object] = {"removed_at": None}

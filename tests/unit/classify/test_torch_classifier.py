@@ -67,6 +67,19 @@ def test_says_how_probable_each_label_is() -> None:
     assert prediction.model == make_card().model
 
 
+@pytest.mark.parametrize(
+    ("modality", "words"), [("CT", "for CR, DX; an image has modality CT"), ("", "no modality")]
+)
+def test_speaks_of_no_modality_that_it_is_not_for(modality: str, words: str) -> None:
+    image = grey(0.6)
+    image.Modality = modality
+    with pytest.raises(NotAnalysable, match=words):
+        classify([image], input=recipe(modalities=("CR", "DX")))
+
+    image.Modality = "DX"
+    assert classify([image], input=recipe(modalities=("CR", "DX"))).frames
+
+
 def test_the_most_suspicious_frame_speaks_for_the_study() -> None:
     images = [grey(0.2, number=1), grey(0.4, 0.8, 0.3, number=2), grey(0.1, number=3)]
     prediction = classify(images)
