@@ -1,10 +1,15 @@
 """A folder of TOML files becomes Settings, or one error that lists every mistake."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from dicomnode.config.fields import Section
 from dicomnode.config.load import load
+from dicomnode.config.peers import PeerSettings
+from dicomnode.config.pipelines import PipelineSettings
+from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import ConfigError, Mistake
 from dicomnode.records import Peer, ResultKind
 
@@ -101,6 +106,12 @@ def test_the_message_shows_place_value_and_what_would_be_right(tmp_path: Path) -
         ("receive.port = -1\n", 1, "receive.port", "must be greater than or equal to 0"),
         ('[receive]\n"port" = -1\n', 2, "receive.port", "must be greater than or equal to 0"),
         ('[receive]\nconflict = "both"\n', 2, "receive.conflict", "must be 'refuse' or 'keep'"),
+        ('[receive]\nport = "x"\n', 2, "receive.port", "must be a whole number"),
+        ("[receive]\nport = 1.5\n", 2, "receive.port", "must be a whole number"),
+        ("[receive]\nport = []\n", 2, "receive.port", "must be a whole number"),
+        ("[storage]\nkeep_days = 'x'\n", 2, "storage.keep_days", "must be a number"),
+        ("[storage]\nkeep_days = {}\n", 2, "storage.keep_days", "must be a number"),
+        ("[storage]\nfolder = 1\n", 2, "storage.folder", "must be a path in double quotes"),
         ("[receive]\nport = inf\n", 2, "receive.port", "must be a finite number"),
         (
             "[receive]\nae_title = 12\n",
@@ -324,3 +335,34 @@ def test_a_destination_that_is_no_name_is_refused(tmp_path: Path, name: str) -> 
     mistake = only(write(tmp_path, pipelines_chest=f'destinations = ["{name}"]\n'))
 
     assert mistake.problem.startswith("a name has 1 to 64 letters")
+
+
+def places(model: type[Section], way: str = "") -> list[str]:
+    """The dotted keys of all values of a file."""
+    found = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            found += places(inner, f"{way}{name}.")
+        else:
+            found.append(f"{way}{name}")
+    return found
+
+
+@pytest.mark.parametrize("value", ['"?"', "-1", "1.5", "true", "[]", '[""]', "{}", "{ x = 1 }"])
+def test_no_mistake_is_told_in_the_words_of_a_library(tmp_path: Path, value: str) -> None:
+    """Every key of every file with a value of the wrong kind."""
+    files: dict[str, type[Section]] = {
+        "node": NodeSettings,
+        "peers_pacs": PeerSettings,
+        "pipelines_chest": PipelineSettings,
+    }
+    texts = {
+        name: "\n".join(f"{place} = {value}" for place in places(model))
+        for name, model in files.items()
+    }
+
+    told = [mistake.problem for mistake in mistakes(write(tmp_path, **texts))]
+
+    assert len(told) > 10
+    assert [words for words in told if re.search(r"[Ii]nput|valid|parse|instance", words)] == []
