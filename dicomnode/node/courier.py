@@ -112,17 +112,16 @@ class Courier:
                 now=datetime.now(UTC),
             )
         stored = outcome.verdict is Verdict.STORED
-        log.log(
-            logging.INFO if stored else logging.WARNING,
-            _EVENTS[outcome.verdict],
-            extra={
-                "job": item.job_id,
-                "peer": self.peer.name,
-                "sop_instance_uid": item.sop_instance_uid,
-                "status": None if outcome.status is None else f"0x{outcome.status:04X}",
-                "problem": None if stored else outcome.message,
-            },
-        )
+        fields = {
+            "job": item.job_id,
+            "peer": self.peer.name,
+            "sop_instance_uid": item.sop_instance_uid,
+        }
+        if outcome.status is not None:
+            fields["status"] = f"0x{outcome.status:04X}"
+        if not stored:
+            fields["problem"] = outcome.message
+        log.log(logging.INFO if stored else logging.WARNING, _EVENTS[outcome.verdict], extra=fields)
 
     def _give_back(self, untried: Sequence[Delivery], message: str) -> None:
         with self._database.transaction() as tx:

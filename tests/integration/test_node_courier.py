@@ -91,6 +91,19 @@ def test_captures_leave_before_their_report_and_jobs_in_turn(
     assert (out.state(first), out.state(second)) == (State.DELIVERED, State.DELIVERED)
 
 
+def test_a_result_that_was_stored_is_logged_without_a_problem(
+    out: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dicomnode")
+    out.job()
+
+    out.courier().deliver_batch()
+
+    lines = [vars(line) for line in caplog.records if line.message == "result.delivered"]
+    assert [line["status"] for line in lines] == ["0x0000"] * 2
+    assert not any("problem" in line for line in lines)
+
+
 def test_looks_again_soon_when_nothing_is_owed(out: Outbox) -> None:
     assert 0 < out.courier().deliver_batch() <= 1
 
@@ -197,7 +210,9 @@ def test_a_refused_result_ends_the_job_with_the_peers_reason(
 
     assert out.state(job) is State.UNDELIVERED
     assert out.again(job).reason == "pacs: pacs says never"
-    assert "result.refused" in caplog.messages
+    (refused,) = [vars(line) for line in caplog.records if line.message == "result.refused"]
+    assert refused["problem"] == "pacs says never"
+    assert "status" not in refused
 
 
 @pytest.mark.parametrize("why", ["away", "later"])
