@@ -41,8 +41,9 @@ class Rejection:
     words: str
 
 
-_WRONG_CALLED = Rejection(1, 1, 7, "called AE title is not ours")
-_WRONG_CALLING = Rejection(1, 1, 3, "calling AE title is no peer that may send")
+_WRONG_CALLING = Rejection(
+    1, 1, 3, "calling AE title may not send; a file in peers/ with it and may_send = true lets it in"
+)
 _TOO_MANY = Rejection(2, 3, 2, "as many associations are open as are allowed")
 _STOPPING = Rejection(2, 3, 1, "this node is stopping")
 
@@ -65,7 +66,7 @@ class Desk:
     ) -> Association | Rejection:
         """Decide on an A-ASSOCIATE-RQ; who is let in must `leave` again."""
         if called_ae != self.settings.ae_title:
-            return _WRONG_CALLED
+            return Rejection(1, 1, 7, f"called AE title is not ours, {self.settings.ae_title}")
         if not any(peer.may_send and peer.ae_title == calling_ae for peer in self.peers.values()):
             return _WRONG_CALLING
         with self._changed:

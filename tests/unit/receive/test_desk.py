@@ -56,6 +56,17 @@ def test_everybody_else_is_not(
     assert (answer.result, answer.source, answer.reason) == (1, 1, reason)
 
 
+def test_who_is_not_let_in_is_told_in_the_log_what_would_help(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    stranger, misled = ask(desk, calling="STRANGER"), ask(desk, called="OTHER")
+
+    assert isinstance(stranger, Rejection)
+    assert "peers/" in stranger.words
+    assert "may_send = true" in stranger.words
+    assert isinstance(misled, Rejection)
+    assert misled.words == "called AE title is not ours, DICOMNODE"
+
+
 def test_a_place_is_free_again_when_somebody_leaves(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, most=1)
     first = ask(desk)
