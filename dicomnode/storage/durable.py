@@ -69,10 +69,16 @@ def take_name(partial: Path, final: Path) -> bool:
 
 
 @contextmanager
-def disk_errors() -> Iterator[None]:
-    """Turn what the operating system says of a disk into StoreFull or StoreError."""
+def disk_errors(path: Path | None = None) -> Iterator[None]:
+    """Turn what the operating system says of a disk into StoreFull or StoreError.
+
+    The system names the file where it was given a name; `path` is named where it was not.
+    """
     try:
         yield
     except OSError as error:
         kind = StoreFull if error.errno in _FULL else StoreError
-        raise kind(f"the disk answered: {error.strerror or type(error).__name__}") from error
+        place = error.filename or path
+        where = f": {place}" if place else ""
+        words = error.strerror or type(error).__name__
+        raise kind(f"the disk answered: {words}{where}") from error

@@ -46,6 +46,7 @@ class ObjectStore:
     """The node's folder of objects."""
 
     def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
+        self._folder = folder
         self._partial = folder / "partial"
         self._inbox = folder / "inbox"
         self._studies = folder / "studies"
@@ -61,16 +62,19 @@ class ObjectStore:
         Raises:
             StoreError: another node works here, or the folder cannot be had.
         """
-        folder = self._inbox.parent
-        with disk_errors():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = (folder / "lock").open("ab")
+        place = f"{self._folder} (storage.folder in node.toml)"
+        try:
+            with disk_errors():
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = (self._folder / "lock").open("ab")
+        except StoreError as error:
+            raise StoreError(f"cannot keep images in {place}: {error}") from error
         with lock:
-            try:
-                with disk_errors():
+            with disk_errors(self._folder / "lock"):
+                try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except StoreError as error:
-                raise StoreError(f"another node works in this folder? {error}") from error
+                except BlockingIOError:
+                    raise StoreError(f"another dicomnode works in {place}; stop it first") from None
             yield
 
     def prepare(self) -> None:
@@ -83,7 +87,7 @@ class ObjectStore:
                     shutil.rmtree(left)
                 else:
                     left.unlink()
-            sync_folder(self._inbox.parent)
+            sync_folder(self._folder)
 
     def begin(self) -> "Incoming":
         """Open a new object for writing; StoreFull when there is no room for one."""
@@ -157,8 +161,13 @@ class ObjectStore:
 
     def check_room(self) -> None:
         """StoreFull when less room is left than the administrator wants to stay free."""
-        if self.free_bytes() < self._min_free_bytes:
-            raise StoreFull(f"less than {self._min_free_bytes} bytes are left on the disk")
+        free = self.free_bytes()
+        if free < self._min_free_bytes:
+            wanted = -(-self._min_free_bytes // 1_000_000)
+            raise StoreFull(
+                f"only {free // 1_000_000} MB free in {self._folder}, min_free_bytes wants "
+                f"{wanted} MB"
+            )
 
     def admit(self, partial: Path, study_uid: str, name: str) -> BinaryIO | None:
         """Move a synced file to the inbox; or, where its name is taken, open what is there."""
@@ -194,7 +203,7 @@ class Incoming:
     def write(self, data: Bytes) -> None:
         """Append bytes; StoreFull when the disk runs out of room."""
         left = memoryview(data)
-        with disk_errors():
+        with disk_errors(self.path):
             while left:
                 written = self._file.write(left)
                 self.size += written
@@ -210,7 +219,7 @@ class Incoming:
 
     def finish(self) -> None:
         """Put every byte on the disk; nothing can be written after."""
-        with disk_errors():
+        with disk_errors(self.path):
             os.fsync(self._file.fileno())
             self._file.close()
 

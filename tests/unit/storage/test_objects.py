@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -169,8 +170,9 @@ def test_settling_drops_a_second_copy_and_puts_other_bytes_beside(
 
 
 def test_settling_what_is_nowhere_is_an_error(store: ObjectStore, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="No such file"):
-        store.settle(tmp_path / "inbox" / f"{NAME}.dcm", STUDY_UID)
+    gone = tmp_path / "inbox" / f"{NAME}.dcm"
+    with pytest.raises(StoreError, match=f"No such file or directory: {gone}$"):
+        store.settle(gone, STUDY_UID)
 
 
 def test_starting_drops_half_written_objects_only(store: ObjectStore, tmp_path: Path) -> None:
@@ -219,8 +221,11 @@ def test_a_removed_study_leaves_others_alone(store: ObjectStore, tmp_path: Path)
 def test_refuses_new_objects_when_little_room_is_left(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path, min_free_bytes=2**62)
     store.prepare()
-    with pytest.raises(StoreFull):
+    with pytest.raises(StoreFull) as full:
         store.begin()
+    assert re.fullmatch(
+        rf"only \d+ MB free in {tmp_path}, min_free_bytes wants 4611686018428 MB", str(full.value)
+    )
     assert store.keep_result(STUDY_UID, NAME, ONE).exists()
 
 
@@ -254,6 +259,7 @@ def test_a_disk_that_refuses_keeps_nothing_and_recovers(
         with pytest.raises(kind) as raised:
             keep(store, ONE)
     assert type(raised.value) is kind
+    assert str(tmp_path / "partial") in str(raised.value) or step == "link"
     assert files(tmp_path) == []
     assert keep(store, ONE) is Kept.NEW
 
