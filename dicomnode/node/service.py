@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dicomnode.errors import DatabaseAway
+from dicomnode.errors import DatabaseAway, StoreFull
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess
 from dicomnode.node.registrar import Registrar
@@ -23,7 +23,8 @@ __all__ = ["Service"]
 
 log = logging.getLogger(__name__)
 
-_DATABASE_WAIT_S = 2.0
+_DATABASE_WAIT_S = 2.0  #: before the second attempt to open the worklist; then it doubles
+_LONGEST_DATABASE_WAIT_S = 30.0
 _BROKEN_WAIT_S = 1.0
 
 
@@ -67,6 +68,10 @@ class Service:
         """
         with self._store.alone():
             self._store.prepare()
+            try:
+                self._store.check_room()
+            except StoreFull as error:
+                log.warning("storage.low", extra={"problem": str(error)})
             self._server.start()
             self._serve(stop, drain_s)
 
@@ -82,13 +87,16 @@ class Service:
 
     def _open(self, drain_s: float) -> None:
         """Open the worklist's side as soon as the database answers."""
+        wait_s, note = _DATABASE_WAIT_S, {"problem": "images are taken and kept meanwhile"}
         while not self._stop.is_set():
             try:
                 self._open_worklist()
                 break
             except DatabaseAway as error:
-                log.warning("worklist.waiting", extra={"error": str(error)})
-                self._stop.wait(_DATABASE_WAIT_S)
+                fields = {"error": str(error), "retry_in_s": wait_s}
+                log.warning("worklist.waiting", extra=fields | note)
+                self._stop.wait(wait_s)
+                wait_s, note = min(_LONGEST_DATABASE_WAIT_S, wait_s * 2), {}
         else:
             return
         self._timers.start()

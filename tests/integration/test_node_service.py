@@ -155,6 +155,21 @@ def test_images_are_taken_before_the_database_is_there_and_entered_when_it_is(
         assert len(node.states()) == 1
 
 
+def test_waits_longer_and_longer_for_the_database_and_says_so(
+    node: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomnode.node.service._DATABASE_WAIT_S", 0.01)
+    monkeypatch.setattr("dicomnode.node.service._LONGEST_DATABASE_WAIT_S", 0.03)
+    node.database.away = True
+    with node.running():
+        until(lambda: caplog.messages.count("worklist.waiting") >= 4, timeout_s=10)
+
+    lines = [vars(line) for line in caplog.records if line.message == "worklist.waiting"]
+    assert [line["retry_in_s"] for line in lines[:4]] == [0.01, 0.02, 0.03, 0.03]
+    assert lines[0]["problem"] == "images are taken and kept meanwhile"
+    assert "problem" not in lines[1]
+
+
 def test_images_are_taken_while_the_database_is_away(node: Node) -> None:
     with node.running():
         until(lambda: node.registrar.horizon().year > 1, timeout_s=10)
@@ -255,8 +270,31 @@ def test_an_association_that_is_open_may_end_before_the_node_stops(node: Node) -
 def test_does_not_start_where_it_cannot_keep_anything(node: Node) -> None:
     node.folder.touch()  # a file where the folder should be
 
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=r"storage\.folder in node\.toml") as refused:
         node.service().run(node.stopped)
+
+    assert str(node.folder) in str(refused.value)
+
+
+def test_says_at_the_start_that_there_is_too_little_room_and_starts(
+    node: Node, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node.store, "_min_free_bytes", 2**62)
+    with node.running():
+        assert echo(node.peer, MODALITY.ae_title).ok
+
+    (low,) = [record for record in caplog.records if record.message == "storage.low"]
+    assert low.levelname == "WARNING"
+    assert f"MB free in {node.folder}" in vars(low)["problem"]
+
+
+def test_says_nothing_of_room_where_there_is_enough(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    with node.running():
+        pass
+
+    assert "storage.low" not in caplog.messages
 
 
 def test_a_second_node_leaves_the_folder_of_the_first_alone(
@@ -266,8 +304,12 @@ def test_a_second_node_leaves_the_folder_of_the_first_alone(
     with node.running():
         with node.store.begin() as half_written:
             half_written.write(b"half")
-            with pytest.raises(StoreError, match="another node"):
+            with pytest.raises(StoreError) as refused:
                 second.service().run(second.stopped)
+            assert str(refused.value) == (
+                f"another dicomnode works in {node.folder} (storage.folder in node.toml); "
+                "stop it first"
+            )
 
             assert half_written.path.is_file()
         assert echo(node.peer, MODALITY.ae_title).ok
