@@ -1,8 +1,8 @@
 """The commands that run and check the node: init, check, serve, echo, send."""
 
+import logging
 import signal
 import threading
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from dicomnode.classify.card import find_models, read_card
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
@@ -22,18 +21,20 @@ from dicomnode.cli.output import (
     print_table,
     progress,
 )
-from dicomnode.config.load import Settings, load
+from dicomnode.config.load import load
 from dicomnode.config.template import write_commented
 from dicomnode.deliver.sender import send as send_files
 from dicomnode.dicom import network
-from dicomnode.errors import DicomnodeError, NotFound, StoreError
+from dicomnode.errors import NotFound, StoreError
 from dicomnode.log import configure
-from dicomnode.node.build import build_service, open_worklist
+from dicomnode.node.build import build_service
 from dicomnode.node.process import stop_at_end_of_input
+from dicomnode.node.readiness import broken_pipelines, problems
 from dicomnode.records import Outcome, Peer, Verdict
-from dicomnode.worklist.schema import is_there
 
 __all__ = ["check", "echo", "init", "send", "serve", "worker"]
+
+log = logging.getLogger(__name__)
 
 PeerArgument = Annotated[
     str, typer.Argument(help="Name of a peer of the configuration, or AET@HOST:PORT.")
@@ -59,52 +60,36 @@ def check(
     offline: Annotated[bool, typer.Option(help="Do not echo the peers.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the configuration: files, models, database; and ask each peer whether it hears us."""
+    """Check the configuration and all that it names; ask each peer whether it hears us.
+
+    Files, models, storage, database, address and port. Exit code 3 where one of these is wrong, 1
+    where only a peer is silent.
+    """
     with errors():
         settings = load(config)
-        problems = _check_parts(settings)
+        found = problems(settings)
     title = settings.node.receive.ae_title
     peers = {} if offline else settings.peers
     answers = {name: network.echo(peer, title) for name, peer in peers.items()}
-    ok = not problems and all(answer.ok for answer in answers.values())
+    ok = not found and all(answer.ok for answer in answers.values())
     if as_json:
         heard = {name: asdict(answer) for name, answer in answers.items()}
-        print_json({"ok": ok, "problems": problems, "peers": heard})
+        print_json({"ok": ok, "problems": found, "peers": heard})
     else:
-        console.print(f"{config}: the files are right", highlight=False)
-        for problem in problems:
+        if ok:
+            console.print(f"{config}: the files are right", highlight=False, soft_wrap=True)
+        for problem in found:
             console.print(Text.assemble(("wrong  ", "bold red"), problem), soft_wrap=True)
         if answers:
             rows = [_heard(settings.peers[name], answer) for name, answer in answers.items()]
             print_table(["peer", "AE title", "address", "C-ECHO"], rows)
     if not ok:
-        raise typer.Exit(1)
+        raise typer.Exit(3 if found else 1)
 
 
 def _heard(peer: Peer, answer: network.EchoAnswer) -> tuple[str | Text, ...]:
     words = Text(answer.message, "green" if answer.ok else "bold red")
     return peer.name, peer.ae_title, f"{peer.host}:{peer.port}", words
-
-
-def _check_parts(settings: Settings) -> list[str]:
-    """What the files name but cannot show: models on disk, and the database. Changes nothing."""
-    problems = []
-    folders = find_models(settings.node.classify.models)
-    for name, pipeline in settings.pipelines.items():
-        try:
-            if pipeline.model not in folders:
-                here = ", ".join(sorted(folders))
-                raise NotFound(f"there is no model {pipeline.model}; here are: {here}")
-            read_card(folders[pipeline.model])
-        except DicomnodeError as error:
-            problems.append(f"pipelines/{name}.toml: {error}")
-    if settings.node.worklist.url:
-        try:
-            with closing(open_worklist(settings)) as database:
-                is_there(database)
-        except DicomnodeError as error:
-            problems.append(f"node.toml: worklist.url: {error}")
-    return problems
 
 
 def serve(config: ConfigOption = Path("ae_config")) -> None:
@@ -113,13 +98,17 @@ def serve(config: ConfigOption = Path("ae_config")) -> None:
         settings = load(config)
         configure(level=settings.node.log.level, json_lines=settings.node.log.format == "json")
         stop = _stop_at_signals()
+        for name, problem in broken_pipelines(settings).items():
+            fields = {"pipeline": name, "model": settings.pipelines[name].model, "problem": problem}
+            log.error("pipeline.broken", extra=fields)
         try:
             build_service(config, settings).run(stop)
         except StoreError as error:
-            fail(f"{settings.node.storage.folder}: {error}")
+            fail(str(error))
         except OSError as error:
-            receive = settings.node.receive
-            fail(f"cannot listen on {receive.address}:{receive.port}: {error.strerror or error}")
+            receive, why = settings.node.receive, (error.strerror or str(error)).lower()
+            place = f"{receive.address}:{receive.port} (receive.address, receive.port in node.toml)"
+            fail(f"cannot listen on {place}: {why}")
 
 
 def worker(

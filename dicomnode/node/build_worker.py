@@ -15,9 +15,9 @@ __all__ = ["build_worker"]
 def build_worker(settings: Settings, name: str) -> Worker:
     """A worker that takes jobs under this name."""
     rules = settings.node.classify
-    folders = find_models(rules.models)
 
     def load(model: str) -> Classifier:
+        folders = find_models(rules.models)
         if model not in folders:
             raise NotFound(f"there is no model {model}; `dicomnode models list` shows them")
         return load_classifier(folders[model], rules.device, rules.threads)

@@ -13,6 +13,7 @@ import typer
 from dicomnode import __version__
 from dicomnode.cli.main import app
 from dicomnode.config.load import load
+from dicomnode.node.build import open_store
 from tests.cli import call, configure, told
 from tests.factories import encode, make_dataset, uid, write_part10
 from tests.pacs import FakePacs, free_port, pacs
@@ -58,17 +59,20 @@ def test_an_unknown_command_is_a_mistake_of_usage() -> None:
     assert call("strore").exit_code == 2
 
 
-# --- init, check ----------------------------------------------------------------------------
+# --- init, configuration --------------------------------------------------------------------
 
 
 def test_init_writes_a_configuration_that_check_finds_right(tmp_path: Path) -> None:
-    made = call("init", tmp_path / "conf")
+    made = call("init", tmp_path / "conf", "--storage", tmp_path / "images")
     assert made.exit_code == 0
     assert "dicomnode check" in made.stdout
 
+    node = tmp_path / "conf" / "node.toml"
+    node.write_text(node.read_text().replace("port = 11112", f"port = {free_port()}"))
     checked = call("check", "--offline", "--config", tmp_path / "conf")
 
     assert (checked.exit_code, checked.stderr) == (0, "")
+    assert "the files are right" in checked.stdout
 
 
 def test_init_writes_the_storage_folder_that_was_asked_for(
@@ -94,17 +98,6 @@ def test_init_never_writes_over_anything(tmp_path: Path) -> None:
     assert not (tmp_path / "node.toml").exists()
 
 
-def test_check_lists_every_mistake_of_every_file(tmp_path: Path) -> None:
-    config = configure(tmp_path, node="[receive]\nport = 70000\naetitle = 'X'\n")
-    (config / "pipelines" / "all.toml").write_text('destinations = ["pasc"]\n')
-
-    result = call("check", "--config", config)
-
-    assert result.exit_code == 3
-    for word in ("node.toml:4", "node.toml:5", "all.toml:1", "did you mean ae_title", "pacs"):
-        assert word in result.stderr
-
-
 @pytest.mark.parametrize(
     "command", ["check", "serve", "echo pacs", "send pacs x", "worklist list", "worklist show 1"]
 )
@@ -113,68 +106,6 @@ def test_a_wrong_configuration_ends_every_command_with_3(command: str, tmp_path:
 
     assert result.exit_code == 3
     assert "dicomnode init" in result.stderr
-
-
-def test_check_asks_every_peer_and_says_what_it_heard(tmp_path: Path, archive: FakePacs) -> None:
-    config = configure(tmp_path, peer_port=archive.peer.port)
-
-    result = call("check", "--config", config)
-
-    assert result.exit_code == 0
-    assert "PACS answers" in result.stdout
-    told_json = told(call("check", "--json", "--config", config))
-    assert told_json["ok"]
-    assert told_json["peers"]["pacs"]["ok"]
-
-
-def test_check_fails_when_a_peer_does_not_hear_us(tmp_path: Path) -> None:
-    config = configure(tmp_path, peer_port=free_port())
-
-    result = call("check", "--config", config)
-
-    assert result.exit_code == 1
-    assert "connection refused" in " ".join(result.stdout.split())
-    assert not told(call("check", "--json", "-c", config), exit_code=1)["peers"]["pacs"]["ok"]
-    assert call("check", "--offline", "--config", config).exit_code == 0
-
-
-def test_check_finds_a_model_that_is_not_there(tmp_path: Path) -> None:
-    config = configure(tmp_path, pipeline='model = "brain"\n')
-
-    found = told(call("check", "--offline", "--json", "--config", config), exit_code=1)
-
-    (problem,) = found["problems"]
-    assert "all.toml" in problem
-    assert "brain" in problem
-    assert "demonstration" in problem
-
-
-def test_check_finds_a_folder_of_models_that_is_not_there(tmp_path: Path) -> None:
-    config = configure(tmp_path, node=f'[classify]\nmodels = ["{tmp_path / "gone"}"]\n')
-
-    result = call("check", "--offline", "--config", config)
-
-    assert result.exit_code == 1
-    assert str(tmp_path / "gone") in result.stderr
-
-
-def test_check_finds_a_database_that_does_not_answer(tmp_path: Path) -> None:
-    url = f"postgresql://dicomnode@127.0.0.1:{free_port()}/dicomnode"
-    config = configure(tmp_path, node=f'[worklist]\nurl = "{url}"\n')
-
-    result = call("check", "--offline", "--config", config)
-
-    assert result.exit_code == 1
-    assert "worklist.url" in result.stdout
-
-
-def test_check_changes_nothing(tmp_path: Path) -> None:
-    config = configure(tmp_path, node=f'[worklist]\nurl = "sqlite:///{tmp_path}/w.db"\n')
-    before = sorted(tmp_path.rglob("*"))
-
-    assert call("check", "--offline", "--config", config).exit_code == 0
-
-    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_configuration_may_be_named_by_a_variable(
@@ -289,7 +220,10 @@ def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"cannot listen on 127.0.0.1:{port} (receive.address, receive.port in node.toml): "
+        "address already in use"
+    )
 
 
 def test_serve_names_the_folder_that_it_cannot_keep_images_in(tmp_path: Path) -> None:
@@ -300,7 +234,23 @@ def test_serve_names_the_folder_that_it_cannot_keep_images_in(tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"{tmp_path / 'node'}: the disk answered: ")
+    assert done.stderr == (
+        f"cannot keep images in {tmp_path / 'node'} (storage.folder in node.toml): "
+        f"the disk answered: File exists: {tmp_path / 'node'}\n"
+    )
+
+
+def test_a_second_serve_on_one_folder_says_what_to_stop(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    command = [sys.executable, "-m", "dicomnode", "serve", "--config", str(config)]
+    with open_store(load(config)).alone():
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"another dicomnode works in {tmp_path / 'node'} (storage.folder in node.toml); "
+        "stop it first\n"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,149 @@
+"""What would keep this node from doing its work, found without starting it or changing anything."""
+
+import errno
+import hashlib
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from dicomnode.classify.card import find_models, read_card
+from dicomnode.config.load import Settings
+from dicomnode.config.settings import ReceiveSettings, StorageSettings
+from dicomnode.dicom import network
+from dicomnode.errors import DicomnodeError, ModelError
+from dicomnode.node.build import open_worklist
+from dicomnode.records import Peer
+from dicomnode.worklist.schema import is_there
+
+__all__ = ["broken_pipelines", "problems"]
+
+_ANSWER_S = 3.0  #: how long a node on this machine may take to answer an echo
+_EVERY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  called here
+
+
+def problems(settings: Settings) -> list[str]:
+    """All that is wrong with what the files name, each with the setting that names it."""
+    return [
+        *_models(settings),
+        *_storage(settings.node.storage),
+        *_database(settings),
+        *_listening(settings),
+    ]
+
+
+def broken_pipelines(settings: Settings) -> dict[str, str]:
+    """The enabled pipelines whose model cannot be used, each with the reason."""
+    models = {name: pipe.model for name, pipe in settings.pipelines.items() if pipe.enabled}
+    try:
+        folders = find_models(settings.node.classify.models)
+    except ModelError as error:
+        return dict.fromkeys(models, str(error))
+    troubles = {name: _model_trouble(model, folders) for name, model in models.items()}
+    return {name: trouble for name, trouble in troubles.items() if trouble}
+
+
+def _model_trouble(model: str, folders: Mapping[str, Path]) -> str:
+    """Looks at all that can be seen without torch."""
+    if model not in folders:
+        return f"there is no model {model}; here are: {', '.join(sorted(folders))}"
+    try:
+        weights = read_card(folders[model]).weights
+        with (folders[model] / weights.file).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except ModelError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename}: the weights cannot be read: {error.strerror}"
+    return "" if digest == weights.sha256 else f"{file.name}: is not the file that the card names"
+
+
+def _models(settings: Settings) -> list[str]:
+    try:
+        find_models(settings.node.classify.models)
+    except ModelError as error:
+        return [f"node.toml: classify.models: {error}"]
+    return [f"pipelines/{name}.toml: {why}" for name, why in broken_pipelines(settings).items()]
+
+
+def _storage(rules: StorageSettings) -> list[str]:
+    """The folder may be missing: then the one that it would be made in has to do."""
+    places = (rules.folder, *rules.folder.parents)
+    there = next(place for place in places if os.access(place, os.F_OK))
+    trouble = _folder_trouble(there)
+    if trouble:
+        return [f"node.toml: storage.folder: {trouble}"]
+    free = shutil.disk_usage(there).free
+    if free >= rules.min_free_bytes:
+        return []
+    return [
+        f"node.toml: storage.min_free_bytes: no image would be taken: {rules.folder} has "
+        f"{free / 1e9:.2f} GB free, and {rules.min_free_bytes / 1e9:.2f} GB must stay free"
+    ]
+
+
+def _folder_trouble(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return f"{folder} is on a disk that can only be read"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"the user who runs this may not write into {folder}"
+    return ""
+
+
+def _database(settings: Settings) -> list[str]:
+    if not settings.node.worklist.url:
+        return []
+    try:
+        with closing(open_worklist(settings)) as database:
+            is_there(database)
+    except DicomnodeError as error:
+        return [f"node.toml: worklist.url: {error}"]
+    return []
+
+
+def _listening(settings: Settings) -> list[str]:
+    receive = settings.node.receive
+    error = _bind(receive.address, 0)
+    if error is not None:
+        return [f"node.toml: receive.address: {receive.address} is no address of this machine"]
+    error = _bind(receive.address, receive.port)
+    if error is None or _is_ours(settings):
+        return []
+    place = f"{receive.address}:{receive.port}"
+    return [f"node.toml: receive.port: cannot listen on {place}: {_words(error, receive)}"]
+
+
+def _bind(address: str, port: int) -> OSError | None:
+    """Take an address and leave it at once; why it cannot be had."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        return error
+    return None
+
+
+def _is_ours(settings: Settings) -> bool:
+    """Does this node run already? It answers those who may send."""
+    receive = settings.node.receive
+    ourselves = Peer(
+        name="node",
+        ae_title=receive.ae_title,
+        host=_EVERY_ADDRESS.get(receive.address, receive.address),
+        port=receive.port,
+        timeout_s=_ANSWER_S,
+    )
+    titles = [peer.ae_title for peer in settings.peers.values() if peer.may_send]
+    return any(network.echo(ourselves, title).ok for title in titles)
+
+
+def _words(error: OSError, receive: ReceiveSettings) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"something is there already, and it does not answer as {receive.ae_title}"
+    return (error.strerror or str(error)).lower()

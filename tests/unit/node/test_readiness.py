@@ -1,0 +1,196 @@
+"""What would keep the node from its work is found before it starts."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dicomnode.classify.card import SHIPPED
+from dicomnode.config.load import Settings, load
+from dicomnode.node.readiness import broken_pipelines, problems
+from tests.cli import configure
+from tests.pacs import free_port, pacs
+from tests.receiver import running
+
+
+def settings(folder: Path, *, node: str = "", pipeline: str = "") -> Settings:
+    return load(configure(folder, node=node, pipeline=pipeline))
+
+
+def only(settings: Settings) -> str:
+    (problem,) = problems(settings)
+    return problem
+
+
+def tree(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def test_a_node_that_can_start_has_no_problems_and_nothing_was_made(tmp_path: Path) -> None:
+    node = f'[worklist]\nurl = "sqlite:///{tmp_path}/w.db"\n[receive]\nport = {free_port()}\n'
+    ready = settings(tmp_path, node=node)
+    before = tree(tmp_path)
+
+    assert problems(ready) == []
+
+    assert tree(tmp_path) == before
+
+
+def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
+    (tmp_path / "node").touch()
+    url = f"postgresql://127.0.0.1:{free_port()}/x"
+    node = f'[worklist]\nurl = "{url}"\n[receive]\naddress = "192.0.2.1"\n'
+
+    found = problems(settings(tmp_path, node=node, pipeline='model = "brain"\n'))
+
+    assert [problem.partition(": ")[0] for problem in found] == [
+        "pipelines/all.toml", "node.toml", "node.toml", "node.toml",
+    ]  # fmt: skip
+    for problem, word in zip(
+        found, ("brain", "storage.folder", "worklist.url", "receive.address"), strict=True
+    ):
+        assert word in problem
+
+
+# --- models ---------------------------------------------------------------------------------
+
+
+def own_model(folder: Path, card: str, weights: bytes | None = b"") -> Settings:
+    """Settings whose pipeline names the model `own`, of this card and these weights."""
+    model = folder / "models" / "own"
+    model.mkdir(parents=True)
+    (model / "model.toml").write_text(card, "utf-8")
+    if weights is not None:
+        (model / "weights.safetensors").write_bytes(weights)
+    models = f'[classify]\nmodels = ["{folder / "models"}"]\n'
+    return settings(folder, node=models, pipeline='model = "own"\n')
+
+
+SHIPPED_MODEL = SHIPPED / "demonstration"
+CARD = (SHIPPED_MODEL / "model.toml").read_text("utf-8")
+
+
+def test_a_model_that_is_whole_is_not_broken(tmp_path: Path) -> None:
+    whole = (SHIPPED_MODEL / "weights.safetensors").read_bytes()
+
+    assert broken_pipelines(own_model(tmp_path, CARD, whole)) == {}
+
+
+@pytest.mark.parametrize(
+    ("card", "weights", "word"),
+    [
+        ("name = 1", b"", "model.toml"),
+        (CARD, None, "weights cannot be read"),
+        (CARD, b"half", "is not the file that the card names"),
+    ],
+    ids=["card", "no weights", "other weights"],
+)
+def test_a_broken_model_is_named_with_its_folder(
+    tmp_path: Path, card: str, weights: bytes | None, word: str
+) -> None:
+    broken = own_model(tmp_path, card, weights)
+
+    (why,) = broken_pipelines(broken).values()
+
+    assert word in why
+    assert why.startswith(str(tmp_path / "models" / "own"))
+    assert only(broken) == f"pipelines/all.toml: {why}"
+
+
+def test_a_pipeline_that_is_turned_off_may_name_any_model(tmp_path: Path) -> None:
+    off = settings(tmp_path, pipeline='model = "brain"\nenabled = false\n')
+
+    assert broken_pipelines(off) == {}
+    assert problems(off) == []
+
+
+def test_a_folder_of_models_that_is_not_there_breaks_every_pipeline(tmp_path: Path) -> None:
+    gone = settings(tmp_path, node=f'[classify]\nmodels = ["{tmp_path / "gone"}"]\n')
+
+    assert str(tmp_path / "gone") in broken_pipelines(gone)["all"]
+    assert only(gone).startswith("node.toml: classify.models: ")
+
+
+# --- storage --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["node", "node/in/it"])
+def test_the_storage_folder_is_no_file_and_not_in_one(tmp_path: Path, file: str) -> None:
+    config = configure(tmp_path)
+    text = (config / "node.toml").read_text().replace(f"{tmp_path}/node", f"{tmp_path}/{file}")
+    (config / "node.toml").write_text(text)
+    (tmp_path / "node").touch()
+
+    assert only(load(config)) == f"node.toml: storage.folder: {tmp_path / 'node'} is no folder"
+
+
+def test_the_user_must_be_allowed_to_write_where_the_folder_will_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and Path(path).exists())
+
+    problem = only(settings(tmp_path))
+
+    assert problem.startswith("node.toml: storage.folder: ")
+    assert problem.endswith(f"may not write into {tmp_path}")
+
+
+def test_a_disk_that_can_only_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+
+    assert only(settings(tmp_path)) == (
+        f"node.toml: storage.folder: {tmp_path} is on a disk that can only be read"
+    )
+
+
+def test_too_little_room_is_said_with_folder_free_and_wanted(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    text = (config / "node.toml").read_text()
+    (config / "node.toml").write_text(
+        text.replace("[storage]\n", f"[storage]\nmin_free_bytes = {10**18}\n")
+    )
+
+    problem = only(load(config))
+
+    assert f"{tmp_path / 'node'} has " in problem
+    assert " GB free" in problem
+    assert "1000000000.00 GB must stay free" in problem
+
+
+# --- address and port -----------------------------------------------------------------------
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on(tmp_path: Path) -> None:
+    elsewhere = settings(tmp_path, node='[receive]\naddress = "192.0.2.1"\n')
+
+    assert only(elsewhere) == "node.toml: receive.address: 192.0.2.1 is no address of this machine"
+
+
+def on_port(folder: Path, port: int, *, address: str = "127.0.0.1", sender: str) -> Settings:
+    """Settings for this port, with a peer that may send."""
+    config = configure(folder, node=f'[receive]\nport = {port}\naddress = "{address}"\n')
+    file = config / "peers" / "pacs.toml"
+    file.write_text(file.read_text().replace("PACS", sender) + "may_send = true\n")
+    return load(config)
+
+
+def test_our_own_node_on_the_port_is_no_problem(tmp_path: Path) -> None:
+    with running(tmp_path / "running") as node:
+        assert problems(on_port(tmp_path, node.server.port, sender="MODALITY")) == []
+
+
+def test_our_own_node_on_every_address_is_no_problem(tmp_path: Path) -> None:
+    with running(tmp_path / "running", address="0.0.0.0") as node:  # noqa: S104
+        port = node.server.port
+        assert problems(on_port(tmp_path, port, address="0.0.0.0", sender="MODALITY")) == []  # noqa: S104
+
+
+def test_something_else_on_the_port_is_a_problem(tmp_path: Path) -> None:
+    with pacs() as archive:
+        problem = only(on_port(tmp_path, archive.peer.port, sender="MODALITY"))
+
+    assert problem.startswith("node.toml: receive.port: cannot listen on 127.0.0.1:")
+    assert problem.endswith("does not answer as DICOMNODE")
