@@ -42,7 +42,10 @@ class Rejection:
 
 
 _WRONG_CALLING = Rejection(
-    1, 1, 3, "calling AE title may not send; a file in peers/ with it and may_send = true lets it in"
+    1,
+    1,
+    3,
+    "calling AE title may not send; a file in peers/ with it and may_send = true lets it in",
 )
 _TOO_MANY = Rejection(2, 3, 2, "as many associations are open as are allowed")
 _STOPPING = Rejection(2, 3, 1, "this node is stopping")
