@@ -17,7 +17,7 @@ from dicomnode.classify.network import load_network
 from dicomnode.classify.preprocess import Prepared, prepare
 from dicomnode.dicom.attributes import text
 from dicomnode.dicom.pixels import frames
-from dicomnode.errors import ModelError, NotAnalysable
+from dicomnode.errors import ModelError, NotAnalysable, StoreError
 from dicomnode.records import Finding, ModelRef, Prediction, Presence
 
 __all__ = ["DIGITS", "TorchClassifier", "load_classifier"]
@@ -145,7 +145,7 @@ def _frame_count(image: Image) -> int:
         warnings.simplefilter("ignore")
         try:
             return max(1, int(header.get("NumberOfFrames") or 1))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise NotAnalysable("the number of frames is no number") from error
 
 
@@ -154,7 +154,11 @@ def _read(path: Path, *, header: bool = False) -> Dataset:
         warnings.simplefilter("ignore")
         try:
             return dcmread(path, stop_before_pixels=header)
-        except (InvalidDicomError, OSError, EOFError, ValueError) as error:
+        except FileNotFoundError as error:
+            raise NotAnalysable("a kept file cannot be read: it is gone") from error
+        except OSError as error:
+            raise StoreError(f"a kept file cannot be read: {error.strerror}") from error
+        except (InvalidDicomError, EOFError, ValueError) as error:
             raise NotAnalysable(f"a kept file cannot be read ({type(error).__name__})") from error
 
 

@@ -11,6 +11,16 @@ from dicomnode.config.pipelines import PipelineSettings
 
 __all__ = ["matches"]
 
+#: What pydicom raises where the bytes are no value of their VR; IS 1e999 overflows.
+_NO_VALUE = (
+    ArithmeticError,
+    BytesLengthException,
+    ValueError,
+    TypeError,
+    LookupError,
+    NotImplementedError,
+)
+
 
 def matches(pipeline: PipelineSettings, header: Dataset, calling_ae: str) -> bool:
     """Is this image, sent by this AE, one of the pipeline's? Never, where that is turned off.
@@ -38,7 +48,7 @@ def matches(pipeline: PipelineSettings, header: Dataset, calling_ae: str) -> boo
 def _values(header: Dataset, keyword: str) -> Sequence[str]:
     try:
         value = header.get(keyword)
-    except (BytesLengthException, ValueError, TypeError, LookupError, NotImplementedError):
+    except _NO_VALUE:
         return ()  # the bytes are no value of their VR
     parts = value if isinstance(value, MultiValue) else (value,)
     return [str(part).strip() for part in parts if part is not None and str(part).strip()]

@@ -93,7 +93,9 @@ class CompleteSettings(Section):
 class PipelineSettings(Section):
     """One pipeline: which images, which model, which results, to whom."""
 
-    enabled: bool = Field(True, description="false keeps the file and turns the pipeline off.")
+    enabled: bool = Field(
+        True, description="false keeps the file and turns the pipeline off for images to come."
+    )
     model: str = Field(
         "demonstration",
         min_length=1,
@@ -106,6 +108,8 @@ class PipelineSettings(Section):
     destinations: Annotated[tuple[Destination, ...], NotEmpty] = Field(
         description="Names of the peers that get the results."
     )
-    priority: int = Field(0, description="Pipelines with a higher number go first.")
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(
+        0, description="Pipelines with a higher number go first."
+    )
     match: MatchSettings = MatchSettings()
     complete: CompleteSettings = CompleteSettings()

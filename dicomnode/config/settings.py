@@ -97,7 +97,10 @@ class WorklistSettings(Section):
 
     url: DatabaseURL = Field(
         "",
-        description="SQLAlchemy URL, without a password. Empty: SQLite in the storage folder.",
+        description=(
+            "SQLAlchemy URL, without a password, of a database for this node alone. Empty: SQLite "
+            "in the storage folder."
+        ),
         examples=["postgresql://dicomnode@database/dicomnode"],
     )
     password_file: AbsolutePath | None = Field(

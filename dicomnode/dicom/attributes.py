@@ -21,7 +21,7 @@ from dicomnode.errors import StoreError, Unreadable
 
 __all__ = ["MANUFACTURER", "Header", "made_by_us", "read_header", "text"]
 
-#: Manufacturer (0008,0070) of everything this node makes.
+#: Manufacturer (0008,0070) of everything this node makes; by it results that come back are known.
 MANUFACTURER = "dicomnode"
 
 Header = FileDataset

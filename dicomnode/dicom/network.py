@@ -18,13 +18,13 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from dicomnode.dicom.sop_classes import VERIFICATION
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.errors import PeerAway, PeerRefused
 from dicomnode.records import Peer
 
 __all__ = ["Connection", "EchoAnswer", "associate", "count_instances", "echo", "make_ae"]
 
-_VERIFICATION = "1.2.840.10008.1.1"
 _STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 
 #: Words for an A-ASSOCIATE-RJ by source and reason (PS3.8 Table 9-21).
@@ -177,7 +177,7 @@ def echo(peer: Peer, our_title: str) -> EchoAnswer:
     """Ask a peer whether it hears us (C-ECHO, PS3.4 Annex A); never raises for what it answers."""
     started = time.monotonic()
     try:
-        with associate(peer, our_title, [build_context(_VERIFICATION)]) as association:
+        with associate(peer, our_title, [build_context(VERIFICATION)]) as association:
             status = association.send_c_echo().get("Status")
     except (PeerAway, PeerRefused) as error:
         ok, message = False, str(error)

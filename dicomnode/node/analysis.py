@@ -35,7 +35,7 @@ class StudyAnalysis:
 
     def destinations(self, job: Job) -> Sequence[str]:
         """Names of the peers that get the results."""
-        return self._pipeline(job).destinations
+        return tuple(dict.fromkeys(self._pipeline(job).destinations))
 
     def analyse(
         self, job: Job, images: Sequence[InstanceRef], supersedes: Sequence[InstanceRef]
@@ -51,12 +51,7 @@ class StudyAnalysis:
         pipeline = self._pipeline(job)
         if not images:
             raise NotAnalysable("no image of this study belongs to the pipeline any more")
-        paths = {
-            image.sop_instance_uid: self._store.path_of(image.study_uid, image.sop_instance_uid)
-            for image in images
-        }
-        if gone := [path for path in paths.values() if not path.exists()]:
-            raise NotAnalysable(f"{len(gone)} images of this study are no longer on the disk")
+        paths = self._paths(images)
         headers = sorted((attributes.read_header(path) for path in paths.values()), key=_place)
         ordered = [paths[str(header.SOPInstanceUID)] for header in headers]
         prediction = self._classifier(pipeline.model).classify(ordered)
@@ -65,6 +60,18 @@ class StudyAnalysis:
             display=lambda frame: _display(paths[frame.image.sop_instance_uid], frame),
         )
         return make_results(source, prediction, self._order(job, pipeline, supersedes))
+
+    def _paths(self, images: Sequence[InstanceRef]) -> dict[str, Path]:
+        """Where each image lies, by SOP Instance UID."""
+        found = {
+            image.sop_instance_uid: self._store.find(image.study_uid, image.sop_instance_uid)
+            for image in images
+        }
+        paths = {uid: path for uid, path in found.items() if path is not None}
+        if len(paths) < len(found):
+            gone = len(found) - len(paths)
+            raise NotAnalysable(f"images of this study that are no longer on the disk: {gone}")
+        return paths
 
     def _pipeline(self, job: Job) -> PipelineSettings:
         try:

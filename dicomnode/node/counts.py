@@ -44,6 +44,7 @@ class StudyCounts:
         count: Callable[[Peer, str], int | None],
         database: Database,
     ) -> None:
+        self._peers = tuple(peers.values())
         self._by_ae_title = {peer.ae_title: peer for peer in peers.values() if peer.answers_find}
         self._count = count
         self._database = database
@@ -85,7 +86,10 @@ class StudyCounts:
         self._asked[item.job.study_uid] = _Asked(item.job.received, at, answer, failures)
 
     def _answer(self, peer: Peer, study_uid: str) -> int | None:
-        """Ask; the peer counts the results that it has from us, so they are taken off."""
+        """Ask; the peer counts the results that it has from us, so they are taken off.
+
+        A PACS that sends under one AE title and stores under another is two peers on one host.
+        """
         try:
             number = self._count(peer, study_uid)
         except DicomnodeError as error:
@@ -93,8 +97,9 @@ class StudyCounts:
             raise
         if number is None:
             return None
+        same = [other.name for other in self._peers if other.host == peer.host]
         with self._database.transaction() as tx:
-            expected = max(0, number - studies.results_at(tx, study_uid, peer.name))
+            expected = max(0, number - studies.results_at(tx, study_uid, same))
             studies.expect(tx, study_uid, expected)
         return expected
 

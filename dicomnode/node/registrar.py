@@ -17,7 +17,7 @@ from dicomnode.config.matching import matches
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.dicom import attributes
 from dicomnode.dicom.uids import is_uid
-from dicomnode.errors import BadUID, DatabaseAway, StoreError, Unreadable
+from dicomnode.errors import BadUID, DatabaseAway, DicomnodeError, StoreError
 from dicomnode.records import InstanceRef
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore, dataset_sha256
@@ -136,13 +136,25 @@ class Registrar:
         if path in self._unreadable:
             return None
         try:
-            header = attributes.read_header(path)
-            ref = _ref(header)
-            sha256 = dataset_sha256(path)
-        except (Unreadable, BadUID) as error:
+            return self._arrival(path)
+        except (StoreError, DatabaseAway):
+            raise
+        except Exception as error:  # one odd object must not keep the others waiting
             self._unreadable.add(path)
-            log.error("registrar.unreadable", extra={"file": path.name, "error": str(error)})
+            known = isinstance(error, DicomnodeError)
+            words = str(error) if known else type(error).__name__
+            log.error(
+                "registrar.unreadable",
+                exc_info=not known,
+                extra={"file": path.name, "error": words},
+            )
             return None
+
+    def _arrival(self, path: Path) -> Arrival:
+        """An object of the inbox, as the worklist needs to know it."""
+        header = attributes.read_header(path)
+        ref = _ref(header)
+        sha256 = dataset_sha256(path)
         calling_ae = attributes.text(header.file_meta, "SourceApplicationEntityTitle")[:16]
         own = attributes.made_by_us(header)
         belongs = {} if own else self._belongs(header, calling_ae)

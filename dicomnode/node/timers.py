@@ -1,6 +1,7 @@
 """The timers: what the node does by the clock (APScheduler)."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +45,7 @@ class Timers:
         self._store = store
         self._completeness = completeness
         self._echo = echo
+        self._stopping = threading.Event()
         self._heard: dict[str, bool] = {}
         self._scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(4)},
@@ -62,7 +64,8 @@ class Timers:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Start nothing more, and let what runs finish."""
+        """Start nothing more, and let what runs finish; long rounds end early."""
+        self._stopping.set()
         self._scheduler.shutdown(wait=True)
         self._completeness.close()
 
@@ -103,7 +106,7 @@ class Timers:
         next pass finds, and an image that comes meanwhile is entered after, as a new one.
         """
         before = datetime.now(UTC) - timedelta(days=self._settings.storage.keep_days)
-        while True:
+        while not self._stopping.is_set():
             with self._database.transaction() as tx:
                 old = retention.to_remove(tx, before=before, limit=1)
                 for study_uid in old:
@@ -116,6 +119,8 @@ class Timers:
     def echo_peers(self) -> None:
         """Log when a peer is lost, and when it is back."""
         for name, peer in self._peers.items():
+            if self._stopping.is_set():
+                return
             problem = self._echo(peer)
             if self._heard.get(name, True) and problem:
                 log.warning("peer.silent", extra={"peer": name, "problem": problem})

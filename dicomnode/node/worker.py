@@ -90,25 +90,21 @@ class Worker:
         log.info("job.started", extra={"study_uid": job.study_uid, "attempt": job.attempts})
         try:
             results = self._make_results(job)
-        except DatabaseAway:
+            with self._database.transaction() as tx:
+                peers = self._analysis.destinations(job)
+                queue.finish(tx, job, results, peers, now=datetime.now(UTC))
+        except (DatabaseAway, LeaseLost):
             raise
-        except (
-            StoreError
-        ) as error:  # the disk's trouble is not the job's: it waits until it is over
+        except StoreError as error:  # the disk's trouble is not the job's: it waits
             self._later(job, str(error))
-            return
         except DicomnodeError as error:
             self._failed(job, str(error), may_help=error.retry)
-            return
         except Exception as error:  # whatever a model does, the job gets an end
             log.exception("job.crashed", extra={"error": type(error).__name__})
             self._failed(job, f"unexpected {type(error).__name__}; see the log", may_help=True)
-            return
-        with self._database.transaction() as tx:
-            peers = self._analysis.destinations(job)
-            queue.finish(tx, job, results, peers, now=datetime.now(UTC))
-        seconds = round(time.monotonic() - started, 3)
-        log.info("job.reported", extra={"seconds": seconds, "count": len(results)})
+        else:
+            seconds = round(time.monotonic() - started, 3)
+            log.info("job.reported", extra={"seconds": seconds, "count": len(results)})
 
     def _make_results(self, job: Job) -> Sequence[Result]:
         """Analyse, and have every result durably on disk before the worklist names it."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from dicomnode.dicom.attributes import MANUFACTURER
 from dicomnode.dicom.uids import IMPLEMENTATION_VERSION_NAME, is_uid
 from dicomnode.errors import ReportError
 from dicomnode.records import Concept, ModelRef, Prediction
@@ -19,7 +20,6 @@ from dicomnode.report.reading import value
 from dicomnode.report.request import Order
 
 __all__ = [
-    "MANUFACTURER",
     "add_equipment",
     "add_series",
     "copied",
@@ -28,7 +28,6 @@ __all__ = [
     "put",
 ]
 
-MANUFACTURER = "dicomnode"  #: by it the node knows its own results when they come back
 
 # Patient and General Study module: type 2 stay, empty or not; type 3 only with a value.
 _ALWAYS = (
@@ -47,7 +46,9 @@ def one_patient(headers: Sequence[Dataset]) -> Dataset:
     """The header that identity is copied from; ReportError unless all are of one study."""
     if not headers:
         raise ReportError("there is no image to report on")
-    for keyword in ("StudyInstanceUID", "PatientID"):
+    named = any(value(header, "PatientID") for header in headers)
+    who = ("PatientID",) if named else ("PatientName", "PatientBirthDate")
+    for keyword in ("StudyInstanceUID", *who):
         if len({value(header, keyword) for header in headers}) > 1:
             raise ReportError(f"the images differ in {keyword}: no result may join them")
     if not is_uid(value(headers[0], "StudyInstanceUID")):

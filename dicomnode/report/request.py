@@ -39,7 +39,7 @@ class Order:
     made_at: datetime  #: aware; written in the source's zone where it names one, else in its own
     kinds: tuple[ResultKind, ...]
     ae_title: str  #: of this node
-    received: int  #: instances of the study that matched the pipeline
+    received: int  #: instances of the study that were here, results of ours left out
     expected: int | None  #: instances the sending peer has, where it told
     partial: bool  #: analysed although images were missing
     predecessors: tuple[InstanceRef, ...] = ()  #: Structured Reports of earlier revisions

@@ -67,7 +67,8 @@ def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
     earlier = [ref.sop_instance_uid for ref in order.predecessors]
     asked = [order.pipeline, str(order.revision), str(order.received), str(order.expected)]
     named = [model.name, model.version, model.digest]
-    return (*frames, "by", *named, "for", *asked, str(order.partial), "after", *earlier)
+    study = prediction.frames[0].image.study_uid
+    return (study, *frames, "by", *named, "for", *asked, str(order.partial), "after", *earlier)
 
 
 def _result(ds: Dataset, kind: ResultKind, summary: dict[str, Score]) -> Result:

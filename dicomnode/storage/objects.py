@@ -125,6 +125,11 @@ class ObjectStore:
         """Where an object of the worklist lies; `name` is its UID, or the stem of its file."""
         return self._studies / _checked(study_uid) / f"{_checked(name)}.dcm"
 
+    def find(self, study_uid: str, name: str) -> Path | None:
+        """Where an object lies: in its study, or still in the inbox; None where it is gone."""
+        places = (self.path_of(study_uid, name), self._inbox / f"{_checked(name)}.dcm")
+        return next((place for place in places if place.exists()), None)
+
     def path_of_result(self, study_uid: str, uid: str) -> Path:
         """Where a result lies."""
         return self._results / _checked(study_uid) / f"{_checked(uid)}.dcm"

@@ -38,11 +38,16 @@ _HERE = (
     .label("received")
 )
 
+#: What the sender had when the job was closed; while it waits, what it has now.
+_EXPECTED = sa.case(
+    (jobs.c.last_instance_id.is_not(None), jobs.c.expected), else_=studies.c.expected
+).label("expected")
+
 _COLUMNS = (
     *(jobs.c[name] for name in ("id", "study_uid", "pipeline", "revision", "state", "priority")),
     *(jobs.c[name] for name in ("attempts", "lease", "partial", "reason", "ready_at")),
     *(jobs.c[name] for name in ("not_before", "updated_at")),
-    studies.c.expected,
+    _EXPECTED,
     _HERE,
 )
 

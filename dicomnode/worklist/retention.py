@@ -32,12 +32,13 @@ def to_remove(tx: Connection, *, before: datetime, limit: int = 100) -> list[str
 
 
 def forget(tx: Connection, study_uid: str, *, now: datetime) -> None:
-    """Forget a study's images; its jobs, results and history stay to be looked up."""
+    """Forget a study's images and whose they are; its jobs, results and history stay."""
     mine = sa.select(instances.c.id).where(instances.c.study_uid == study_uid)
     tx.execute(sa.delete(matches).where(matches.c.instance_id.in_(mine)))
     tx.execute(sa.delete(instances).where(instances.c.study_uid == study_uid))
     gone = sa.update(studies).where(studies.c.study_uid == study_uid)
-    tx.execute(gone.values(removed_at=now, expected=None))
+    patient = dict.fromkeys(("patient_id", "accession_number", "study_date"), "")
+    tx.execute(gone.values(removed_at=now, expected=None, **patient))
     history.note(
         tx, study_uid, "removed", now=now, detail="the time for keeping its images is over"
     )

@@ -1,6 +1,6 @@
 """Which images belong together, and when a study is complete."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -65,12 +65,7 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
     is_first = _touch_study(tx, arrival, own=own)
     instance_id = _insert(tx, arrival, own=own)
     if instance_id is None:
-        known = sa.select(instances.c.sha256).where(instances.c.sop_instance_uid == uid)
-        if tx.execute(known).scalar_one() == arrival.sha256:
-            return Entry.KNOWN
-        words = f"{uid} arrived again with other bytes"
-        history.note(tx, arrival.ref.study_uid, "conflict", now=now, detail=words)
-        return Entry.CONFLICT
+        return _known(tx, arrival, now=now)
     if is_first and not own and not arrival.pipelines:
         words = f"no pipeline matches the first image: {arrival.kind}"
         history.note(tx, arrival.ref.study_uid, "unmatched", now=now, detail=words)
@@ -81,6 +76,33 @@ def enter(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
         tx.execute(sa.insert(matches).values(instance_id=instance_id, pipeline=pipeline))
         _concern(tx, arrival, pipeline, priority, now=now)
     return Entry.NEW
+
+
+def _known(tx: Connection, arrival: Arrival, *, now: datetime) -> Entry:
+    """The UID is here already: the same object, or a contradiction that a person must see."""
+    uid, study_uid = arrival.ref.sop_instance_uid, arrival.ref.study_uid
+    known = sa.select(instances.c.sha256, instances.c.study_uid)
+    first = tx.execute(known.where(instances.c.sop_instance_uid == uid)).one()
+    if first.sha256 == arrival.sha256:
+        return Entry.KNOWN
+    words = f"{uid} arrived again with other bytes"
+    history.note(tx, study_uid, "conflict", now=now, detail=words)
+    if first.study_uid != study_uid:
+        words = f"image {uid} is also, with other bytes, in study {first.study_uid}"
+        _hold(tx, arrival, words, now=now)
+    return Entry.CONFLICT
+
+
+def _hold(tx: Connection, arrival: Arrival, reason: str, *, now: datetime) -> None:
+    """Let a study's jobs fail at once, for a person to look at, instead of saying nothing."""
+    for pipeline, priority in arrival.pipelines.items():
+        job = _jobs.latest(tx, arrival.ref.study_uid, pipeline)
+        if job is None:
+            _concern(tx, arrival, pipeline, priority, now=now)
+            job = _jobs.latest(tx, arrival.ref.study_uid, pipeline)
+        if job is not None and job.state is State.WAITING:
+            values = {"reason": reason, "last_instance_id": 0}
+            move(tx, job, State.FAILED, now=now, detail=reason, values=values)
 
 
 def note_conflict(tx: Connection, study_uid: str, sop_instance_uid: str, *, now: datetime) -> None:
@@ -99,18 +121,18 @@ def _touch_study(tx: Connection, arrival: Arrival, *, own: bool) -> bool:
     """
     uid = arrival.ref.study_uid
     here: dict[str, object] = {"removed_at": None}
-    seen = {"last_received_at": arrival.received_at, "calling_ae": arrival.calling_ae}
+    seen = {
+        "patient_id": arrival.patient_id,
+        "accession_number": arrival.accession_number,
+        "study_date": arrival.study_date,
+        "last_received_at": arrival.received_at,
+        "calling_ae": arrival.calling_ae,
+    }
     update = sa.update(studies).where(studies.c.study_uid == uid)
     update = update.values(here if own else here | seen)
     if tx.execute(update).rowcount == 1:
         return False
-    first = {
-        "study_uid": uid,
-        "patient_id": arrival.patient_id,
-        "accession_number": arrival.accession_number,
-        "study_date": arrival.study_date,
-        "first_received_at": arrival.received_at,
-    }
+    first = {"study_uid": uid, "first_received_at": arrival.received_at}
     if insert_new(tx, studies, first | seen) is not None:
         return True
     tx.execute(update)  # another node was quicker
@@ -228,14 +250,16 @@ def expect(tx: Connection, study_uid: str, expected: int) -> None:
     tx.execute(sa.update(studies).where(mine).values(expected=expected))
 
 
-def results_at(tx: Connection, study_uid: str, peer: str) -> int:
-    """How many of our own results of a study stand at a peer: it counts them as the study's."""
+def results_at(tx: Connection, study_uid: str, peers: Collection[str]) -> int:
+    """How many of our own results of a study stand at a PACS that has these names here: it counts
+    them as the study's.
+    """
     sent = (
-        sa.select(sa.func.count())
+        sa.select(sa.func.count(results.c.id.distinct()))
         .select_from(deliveries.join(results))
         .where(
             results.c.study_uid == study_uid,
-            deliveries.c.peer == peer,
+            deliveries.c.peer.in_(peers),
             deliveries.c.state == DeliveryState.SENT,
         )
     )
@@ -253,6 +277,7 @@ def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "
         return False
     newest = sa.select(sa.func.max(instances.c.id)).where(instances.c.study_uid == job.study_uid)
     values = {
+        "expected": current.expected,
         "last_instance_id": newest.scalar_subquery(),
         "ready_at": now,
         "partial": to is State.READY and bool(reason),

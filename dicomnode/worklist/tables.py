@@ -85,6 +85,7 @@ jobs = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("lease", sa.String(128)),
     sa.Column("lease_until", UTCDateTime),
+    sa.Column("expected", sa.Integer),  # images the sender had when the job was closed
     sa.Column("last_instance_id", _ID),  # the job's images are those up to here; open while waiting
     sa.Column("partial", sa.Boolean, nullable=False),
     sa.Column("reason", Words, nullable=False),

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 import sqlalchemy as sa
+from pydicom import Dataset
 from pydicom.config import IGNORE
 from pydicom.dataelem import DataElement
 
@@ -290,6 +291,32 @@ def test_what_cannot_be_read_is_named_once_and_blocks_nothing(
     receive(store, make_dataset(2))
 
     assert [registrar.enter_batch() for _ in range(3)] == [1, 0, 0]
+
+    assert caplog.messages.count("registrar.unreadable") == 1
+    assert inbox(folder) == [uid("instance", 1)]
+    assert len(all_jobs(database)) == 1
+    database.close()
+
+
+def test_an_error_nobody_foresaw_is_that_of_one_object(
+    store: ObjectStore,
+    folder: Path,
+    sqlite_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def break_at_the_first(pipeline: PipelineSettings, header: Dataset, calling_ae: str) -> bool:
+        if header.SOPInstanceUID == uid("instance", 1):
+            raise OverflowError("cannot convert float infinity to integer")
+        return True
+
+    monkeypatch.setattr("dicomnode.node.registrar.matches", break_at_the_first)
+    database = Database(sqlite_url)
+    registrar = make_registrar(store, database)
+    for number in (1, 2):
+        receive(store, make_dataset(number))
+
+    assert [registrar.enter_batch() for _ in range(2)] == [1, 0]
 
     assert caplog.messages.count("registrar.unreadable") == 1
     assert inbox(folder) == [uid("instance", 1)]

@@ -179,6 +179,23 @@ def test_what_may_help_itself_is_tried_later_and_fails_in_the_end(
     assert not worker.work_once()
 
 
+def test_what_breaks_while_results_are_recorded_has_an_end_too(bench: Bench) -> None:
+    job = bench.ready()
+
+    def fail(job: Job) -> None:
+        raise LookupError("PATIENT^NAME")
+
+    bench.analysis.before_recording = fail
+    worker = bench.worker(AT_ONCE)
+
+    for _ in range(AT_ONCE.attempts):
+        assert worker.work_once()
+
+    assert bench.job(job).state is State.FAILED
+    assert bench.job(job).reason == "unexpected LookupError; see the log"
+    assert bench.result_uids(job) == []
+
+
 def test_the_disks_trouble_fails_no_job_however_long_it_lasts(bench: Bench) -> None:
     job = bench.ready()
     bench.analysis.while_working = raising(StoreFull("no room"))

@@ -125,8 +125,12 @@ def test_the_same_uid_in_another_study_is_a_conflict_of_that_study(database: Dat
         assert studies.enter(tx, make_arrival(ref=stray, sha256="f" * 64), now=NOW) is (
             Entry.CONFLICT
         )
-        assert jobs.latest(tx, other, PIPELINE) is None
-        assert events(tx, other) == ["conflict"]
+        held = jobs.latest(tx, other, PIPELINE)
+        assert events(tx, other) == ["conflict", "waiting", "failed"]
+
+    assert held is not None
+    assert held.state is State.FAILED
+    assert f"in study {STUDY_UID}" in held.reason
 
 
 def test_what_a_dicomnode_made_is_kept_but_never_analysed_nor_counted(database: Database) -> None:
@@ -265,9 +269,9 @@ def test_results_at_counts_what_a_peer_has_of_ours(database: Database) -> None:
         first, _second = owed(tx, "pacs")
         say(tx, first, Verdict.STORED)
 
-        assert studies.results_at(tx, STUDY_UID, "pacs") == 1
-        assert studies.results_at(tx, STUDY_UID, "archive") == 0
-        assert studies.results_at(tx, uid("other study"), "pacs") == 0
+        assert studies.results_at(tx, STUDY_UID, ["pacs", "archive"]) == 1
+        assert studies.results_at(tx, STUDY_UID, ["archive"]) == 0
+        assert studies.results_at(tx, uid("other study"), ["pacs"]) == 0
 
 
 @pytest.mark.parametrize("text", ["x" * 300, "NUL\0inside", "half \udc80 surrogate", "山田^太郎"])
@@ -319,3 +323,13 @@ def test_the_first_image_of_a_study_that_no_pipeline_wants_is_noted_once(
     assert [(event.event, event.detail) for event in noted] == [
         ("unmatched", "no pipeline matches the first image: modality CT, body part CHEST")
     ]
+
+
+def test_a_closed_job_keeps_what_was_expected_of_it(database: Database) -> None:
+    with database.transaction() as tx:
+        job = waiting_job(tx)
+        studies.expect(tx, STUDY_UID, 1)
+        assert studies.close(tx, jobs.get(tx, job.id), State.READY, now=NOW)
+        studies.expect(tx, STUDY_UID, 9)
+
+        assert jobs.get(tx, job.id).expected == 1

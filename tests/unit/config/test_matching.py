@@ -101,3 +101,12 @@ def test_a_value_that_cannot_be_read_does_not_match() -> None:
 
 def test_the_spaces_round_a_calling_title_do_not_count() -> None:
     assert matches(pipeline(calling_ae=["XRAY"]), image(), " XRAY ")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR IS")
+@pytest.mark.parametrize("raw", [b"1e999 ", b"inf ", b"many"])
+def test_a_number_that_is_none_does_not_match_and_stops_nobody(raw: bytes) -> None:
+    ds = image()
+    tag = Tag("SeriesNumber")
+    ds[tag] = RawDataElement(tag, "IS", len(raw), raw, 0, False, True)
+    assert not matches(pipeline(attributes={"SeriesNumber": ["1"]}), ds, "ANY")

@@ -105,6 +105,16 @@ def test_refuses_images_of_two_patients_or_studies(keyword: str) -> None:
     assert "SYN-0001" not in str(raised.value)
 
 
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientBirthDate"])
+def test_without_a_patient_id_the_name_and_the_birth_date_must_agree(keyword: str) -> None:
+    same = [make_header(1, PatientID=""), make_header(2, PatientID="")]
+    assert identity.one_patient(same) is same[0]
+
+    setattr(same[1], keyword, "19010101")
+    with pytest.raises(ReportError, match=keyword):
+        identity.one_patient(same)
+
+
 def test_refuses_what_has_no_image_or_no_study() -> None:
     with pytest.raises(ReportError):
         identity.one_patient([])

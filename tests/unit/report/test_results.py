@@ -63,6 +63,12 @@ def test_running_later_does_not_change_the_uids() -> None:
     assert uids(source, prediction, ORDER) == uids(source, prediction, later)
 
 
+def test_the_same_images_in_another_study_have_other_results() -> None:
+    here, there = make_source(), make_source(make_header(StudyInstanceUID="1.2.3"))
+    ours, theirs = (uids(s, make_prediction(s), ORDER) for s in (here, there))
+    assert not set(ours) & set(theirs)
+
+
 def test_pictures_leave_before_the_report_and_each_kind_only_where_asked() -> None:
     def kinds(results: tuple[Result, ...]) -> list[ResultKind]:
         return [result.kind for result in results]

@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("lease", sa.String(length=128), nullable=True),
         sa.Column("lease_until", UTCDateTime(), nullable=True),
+        sa.Column("expected", sa.Integer(), nullable=True),
         sa.Column("last_instance_id", _ID, nullable=True),
         sa.Column("partial", sa.Boolean(), nullable=False),
         sa.Column("reason", Words(), nullable=False),
