@@ -22,7 +22,13 @@ __all__ = ["Orthanc"]
 class Orthanc:
     """Runs while its block runs, with `settings` over its own; `peer` is its DICOM side."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, object],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = environment
         self.http = f"http://127.0.0.1:{free_port()}"
         self.peer = make_peer(ae_title="ORTHANC", port=free_port(), timeout_s=10.0)
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +51,7 @@ class Orthanc:
             [shutil.which("Orthanc") or "Orthanc", str(self._config)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=self._environment,
         )
         for _ in range(200):
             try:
@@ -65,6 +72,15 @@ class Orthanc:
     ) -> None:
         self._process.terminate()
         self._process.wait(20)
+
+    @property
+    def pid(self) -> int:
+        """Process number of the server."""
+        return self._process.pid
+
+    def count(self) -> int:
+        """Instances it keeps."""
+        return int(json.loads(self.get("/statistics"))["CountInstances"])
 
     def get(self, path: str, data: bytes | None = None) -> bytes:
         """The body of the answer to a GET, or to a POST where there is `data`."""
