@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
     "Association",
+    "CommitmentMessage",
     "Concept",
     "Delivery",
     "DeliveryState",
@@ -148,6 +150,7 @@ class Peer:
     port: int
     may_send: bool = False  #: are its associations accepted?
     answers_find: bool = False  #: may we ask it how many images a study has (C-FIND)?
+    storage_commitment: bool = False  #: is it asked to confirm that it keeps our results?
     timeout_s: float = 30.0  #: for connecting, and for each answer
 
 
@@ -173,6 +176,18 @@ class StoreRequest:
     sop_instance_uid: str  #: Affected SOP Instance UID of the command
     context_sop_class_uid: str  #: abstract syntax of the presentation context it came on
     transfer_syntax_uid: str  #: of that presentation context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitmentMessage:
+    """One message of Storage Commitment that came in (PS3.4 Annex J), not read yet."""
+
+    kind: Literal["request", "report"]  #: N-ACTION-RQ, or N-EVENT-REPORT-RQ
+    calling_ae: str
+    sop_instance_uid: str  #: Requested or Affected SOP Instance UID of the command
+    type_id: int  #: Action Type ID, or Event Type ID
+    transfer_syntax_uid: str  #: of the dataset
+    dataset: bytes = field(repr=False)
 
 
 # --- what the model says --------------------------------------------------------------------

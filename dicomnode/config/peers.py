@@ -24,6 +24,12 @@ class PeerSettings(Section):
             "counts as complete."
         ),
     )
+    storage_commitment: bool = Field(
+        False,
+        description=(
+            "After results are stored, ask it to confirm that it keeps them (Storage Commitment)?"
+        ),
+    )
     timeout_s: PositiveFloat = Field(
         30.0, description="How long to wait for a connection, and for each answer, in seconds."
     )

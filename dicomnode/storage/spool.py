@@ -1,0 +1,82 @@
+"""Messages about storage commitment that are answered for and not yet worked through.
+
+A receiver writes each into `commitments/`, a file of its own, and has it and its name synced before
+it answers 0x0000; the node's main process takes them up from there, whenever it runs again.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from uuid import uuid4
+
+from dicomnode.errors import StoreFull, Unreadable
+from dicomnode.records import CommitmentMessage
+from dicomnode.storage.durable import disk_errors, sync_folder
+
+__all__ = ["Spool"]
+
+_MOST_WAITING = 10_000  #: messages; a caller who sends more is told to come again later
+
+
+class Spool:
+    """The folder of waiting messages below the node's folder of objects."""
+
+    def __init__(self, folder: Path) -> None:
+        self._storage = folder
+        self._folder = folder / "commitments"
+        self._partial = folder / "partial"  # emptied at each start
+
+    def put(self, message: CommitmentMessage) -> None:
+        """Keep a message durably.
+
+        Raises:
+            StoreError: the disk refused; StoreFull when there is no room, or too many wait.
+        """
+        name = f"{time.time_ns():020d}-{uuid4().hex}"
+        header = asdict(message)
+        dataset = header.pop("dataset")
+        partial = self._partial / name
+        with disk_errors():
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            if sum(1 for _ in self._folder.iterdir()) >= _MOST_WAITING:
+                raise StoreFull(f"{_MOST_WAITING} messages about storage commitment wait already")
+            try:
+                with partial.open("xb") as file:
+                    file.write(json.dumps(header).encode() + b"\n" + dataset)
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.rename(self._folder / name)
+            except OSError:
+                partial.unlink(missing_ok=True)
+                raise
+            sync_folder(self._folder)
+            sync_folder(self._storage)
+
+    def waiting(self) -> list[Path]:
+        """What waits, oldest first."""
+        with disk_errors():
+            try:
+                return sorted(self._folder.iterdir())
+            except FileNotFoundError:
+                return []
+
+    def read(self, path: Path) -> CommitmentMessage:
+        """One message that waits.
+
+        Raises:
+            StoreError: it cannot be read.
+            Unreadable: it is not what `put` wrote.
+        """
+        with disk_errors(path):
+            header, _, dataset = path.read_bytes().partition(b"\n")
+        try:
+            return CommitmentMessage(**json.loads(header), dataset=dataset)
+        except (TypeError, ValueError) as error:
+            raise Unreadable(f"{path.name} in commitments/ is damaged") from error
+
+    def remove(self, path: Path) -> None:
+        """Forget a message that is done with; that it may come back does no harm."""
+        with disk_errors():
+            path.unlink(missing_ok=True)
