@@ -18,6 +18,8 @@ DicomnodeError
 ├── ModelError             a model folder is incomplete, altered or unusable
 ├── NotAnalysable          these images cannot be analysed by this model
 ├── ReportError            a result cannot be built from this source
+├── ConnectionLost         a caller hung up, or stayed silent for too long
+├── ProtocolViolation      what a caller sends is not the DICOM upper layer (PS3.8)
 ├── PeerAway               no association with a peer: away, busy or unwilling  (retry)
 └── PeerRefused            a peer answered, and said no
 ```
@@ -33,6 +35,7 @@ __all__ = [
     "BadUID",
     "ConfigError",
     "Conflict",
+    "ConnectionLost",
     "DatabaseAway",
     "DicomnodeError",
     "LeaseLost",
@@ -44,6 +47,7 @@ __all__ = [
     "ObjectRefused",
     "PeerAway",
     "PeerRefused",
+    "ProtocolViolation",
     "ReportError",
     "StoreError",
     "StoreFull",
@@ -146,6 +150,14 @@ class NotAnalysable(DicomnodeError):
 
 class ReportError(DicomnodeError):
     """A result cannot be built from this source."""
+
+
+class ConnectionLost(DicomnodeError):
+    """A caller hung up, aborted, or stayed silent for too long."""
+
+
+class ProtocolViolation(DicomnodeError):
+    """A caller sends what is not the DICOM upper layer or DIMSE (PS3.8 section 9, PS3.7)."""
 
 
 class PeerAway(DicomnodeError):

@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dicomnode.config.settings import ReceiveSettings
+from dicomnode.receive.desk import FrontDesk
 from dicomnode.receive.intake import Intake
-from dicomnode.receive.server import StoreServer
+from dicomnode.receive.server import StoreServer, listen
 from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.spool import Spool
 from tests.factories import make_peer
 from tests.fakes import RememberingListener
 
@@ -28,7 +30,20 @@ class Receiver:
         intake = Intake(
             self.store, conflict=settings.conflict, max_object_bytes=settings.max_object_bytes
         )
-        self.server = StoreServer(settings, PEERS, intake, self.listener)
+        self.settings = settings
+        self.desk = FrontDesk(settings, PEERS, self.listener, lambda: self.has_room)
+        self.has_room = True
+        self.spool = Spool(folder)
+        self.server = StoreServer(settings, self.desk, intake, self.spool)
+
+    def start(self) -> None:
+        """Listen and receive."""
+        self.server.start(listen(self.settings))
+
+    def stop(self, drain_s: float) -> None:
+        """Let in nobody any more, and end what is open."""
+        self.desk.close()
+        self.server.stop(drain_s)
 
     def kept(self) -> dict[str, bytes]:
         """Name and dataset of everything in the inbox."""
@@ -42,8 +57,8 @@ class Receiver:
 @contextmanager
 def running(folder: Path, **changes: object) -> Iterator[Receiver]:
     node = Receiver(folder, **changes)
-    node.server.start()
+    node.start()
     try:
         yield node
     finally:
-        node.server.stop(0)
+        node.stop(0)

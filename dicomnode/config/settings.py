@@ -53,6 +53,20 @@ class ReceiveSettings(Section):
     max_associations: PositiveInt = Field(
         100, description="Associations open at once; one more is refused for the moment."
     )
+    max_associations_of_one: NonNegativeInt = Field(
+        0,
+        description=(
+            "As many of them for one AE title, and for one address, so that a caller that fails "
+            "keeps nobody else out; 0 keeps two free for each other peer that may send, but no "
+            "more than a quarter."
+        ),
+    )
+    processes: NonNegativeInt = Field(
+        0,
+        description=(
+            "Processes that receive, on the one port; 0 takes one for two cores, four at most."
+        ),
+    )
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = Field(
         131072, description="Largest P-DATA we ask senders for, in bytes."
     )
@@ -70,6 +84,24 @@ class ReceiveSettings(Section):
             "is recorded."
         ),
     )
+    tls_certificate: AbsolutePath | None = Field(
+        None,
+        description="PEM file with our certificate and its chain. With it, only TLS is spoken.",
+        examples=["/etc/dicomnode/tls/certificate.pem"],
+    )
+    tls_key: AbsolutePath | None = Field(
+        None,
+        description="PEM file with its private key; empty where the certificate's file holds it.",
+        examples=["/etc/dicomnode/tls/key.pem"],
+    )
+    tls_client_ca: AbsolutePath | None = Field(
+        None,
+        description=(
+            "PEM file of the authorities whose certificates a caller must show; without it, "
+            "callers need none."
+        ),
+        examples=["/etc/dicomnode/tls/callers.pem"],
+    )
 
 
 class StorageSettings(Section):
@@ -82,6 +114,13 @@ class StorageSettings(Section):
     min_free_bytes: NonNegativeInt = Field(
         1073741824,
         description="Refuse new objects (0xA700) when less room than this is left, in bytes.",
+    )
+    low_water_bytes: NonNegativeInt = Field(
+        2147483648,
+        description=(
+            "Refuse new associations that want to store, for the moment, when less room than this "
+            "is left, in bytes: senders turn away before an object is refused."
+        ),
     )
     keep_days: NonNegativeFloat = Field(
         30.0,

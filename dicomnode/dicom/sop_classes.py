@@ -7,13 +7,21 @@ from dataclasses import dataclass
 
 from pydicom._uid_dict import UID_dictionary
 
-__all__ = ["STORAGE_SOP_CLASSES", "TRANSFER_SYNTAXES", "VERIFICATION", "Encoding", "encoding_of"]
+__all__ = [
+    "STORAGE_COMMITMENT",
+    "STORAGE_SOP_CLASSES",
+    "TRANSFER_SYNTAXES",
+    "VERIFICATION",
+    "Encoding",
+    "encoding_of",
+]
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  #: Push Model (PS3.4 J.3)
 
 _NO_STORAGE = {
     "1.2.840.10008.1.3.10",  # Media Storage Directory: a DICOMDIR, never sent
-    "1.2.840.10008.1.20.1",  # Storage Commitment asks for storage, it stores nothing
+    STORAGE_COMMITMENT,  # asks for storage, it stores nothing
     "1.2.840.10008.1.20.2",
 }
 _NEWER_SOP_CLASSES = {

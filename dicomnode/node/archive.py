@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dicomnode.config.settings import ReceiveSettings
+from dicomnode.receive.desk import FrontDesk
 from dicomnode.receive.intake import Intake
-from dicomnode.receive.server import StoreServer
+from dicomnode.receive.server import StoreServer, listen
 from dicomnode.records import Association, Peer
 from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.spool import Spool
 
 __all__ = ["Archive", "archive"]
 
@@ -50,8 +52,9 @@ def archive(folder: Path, ae_title: str, sender: Peer) -> Iterator[tuple[Archive
     kept.store.prepare()
     settings = ReceiveSettings(ae_title=ae_title, port=0)
     intake = Intake(kept.store, conflict="refuse", max_object_bytes=settings.max_object_bytes)
-    server = StoreServer(settings, {sender.name: sender}, intake, kept)
-    server.start()
+    desk = FrontDesk(settings, {sender.name: sender}, kept)
+    server = StoreServer(settings, desk, intake, Spool(folder))
+    server.start(listen(settings))
     try:
         yield kept, server.port
     finally:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,11 +15,11 @@ from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.node.counts import StudyCounts
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess, worker_command
+from dicomnode.node.receivers import Receivers, receiver_command
 from dicomnode.node.registrar import Registrar
 from dicomnode.node.service import Service
 from dicomnode.node.timers import Timers
-from dicomnode.receive.intake import Intake
-from dicomnode.receive.server import StoreServer
+from dicomnode.receive.desk import FrontDesk
 from dicomnode.records import Outcome, Peer
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
@@ -54,10 +55,9 @@ def build_service(config: Path, settings: Settings) -> Service:
     completeness = CompletenessCheck(
         database, settings.pipelines, arrivals, counts, registrar.horizon
     )
-    intake = Intake(
-        store,
-        conflict=settings.node.receive.conflict,
-        max_object_bytes=settings.node.receive.max_object_bytes,
+    receive, low_water_bytes = settings.node.receive, settings.node.storage.low_water_bytes
+    desk = FrontDesk(
+        receive, settings.peers, arrivals, lambda: store.free_bytes() >= low_water_bytes
     )
 
     def take_back(worker: str) -> None:
@@ -75,7 +75,7 @@ def build_service(config: Path, settings: Settings) -> Service:
 
     return Service(
         store,
-        StoreServer(settings.node.receive, settings.peers, intake, arrivals),
+        Receivers(receive, desk, partial(receiver_command, config)),
         database,
         open_up,
         registrar,

@@ -1,6 +1,6 @@
 """The running node: start, run until told, stop without losing anything.
 
-The receiver is up first and alone: it needs the disk and nothing else. The worklist's side opens
+The receivers are up first and alone: they need the disk and nothing else. The worklist's side opens
 when the database answers, and the worker when its process is up.
 """
 
@@ -13,9 +13,9 @@ from functools import partial
 from dicomnode.errors import DatabaseAway, StoreFull
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess
+from dicomnode.node.receivers import Receivers
 from dicomnode.node.registrar import Registrar
 from dicomnode.node.timers import Timers
-from dicomnode.receive.server import StoreServer
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 
@@ -34,7 +34,7 @@ class Service:
     def __init__(
         self,
         store: ObjectStore,
-        server: StoreServer,
+        receivers: Receivers,
         database: Database,
         open_worklist: Callable[[], None],
         registrar: Registrar,
@@ -43,7 +43,7 @@ class Service:
         worker: WorkerProcess,
     ) -> None:
         self._store = store
-        self._server = server
+        self._receivers = receivers
         self._database = database
         self._open_worklist = open_worklist
         self._registrar = registrar
@@ -56,8 +56,8 @@ class Service:
 
     @property
     def port(self) -> int:
-        """The port the receiver listens on."""
-        return self._server.port
+        """The port the receivers listen on."""
+        return self._receivers.port
 
     def run(self, stop: threading.Event, *, drain_s: float = 30.0) -> None:
         """Serve until `stop`; then take no new work, and finish or hand back what is under way.
@@ -72,7 +72,7 @@ class Service:
                 self._store.check_room()
             except StoreFull as error:
                 log.warning("storage.low", extra={"problem": str(error)})
-            self._server.start()
+            self._receivers.start()
             self._serve(stop, drain_s)
 
     def _serve(self, stop: threading.Event, drain_s: float) -> None:
@@ -127,7 +127,7 @@ class Service:
         started = time.monotonic()
         log.info("node.stopping")
         self._stop.set()
-        self._server.stop(drain_s)
+        self._receivers.stop(drain_s)
         opening.join()
         self._last_objects.set()
         self._registrar.wake()

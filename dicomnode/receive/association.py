@@ -1,210 +1,263 @@
-"""One association: its C-STOREs answered, its end told once.
+"""One association, from the first byte to the last, in one thread that waits where it has to.
 
-pynetdicom speaks the upper layer, C-ECHO and release. Every C-STORE gets an answer here, also one
-that pynetdicom would drop for its UIDs.
+The acceptor's half of the upper layer (PS3.8 section 9.2): an A-ASSOCIATE-RQ, then messages in
+P-DATA until the A-RELEASE-RQ. What a message asks for is the business of `receive/services.py`.
 """
 
 import logging
 import time
-from typing import cast
+from collections.abc import Callable
+from dataclasses import dataclass
+from ssl import SSLContext
 
-from pynetdicom import evt
-from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association as DicomAssociation
-from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import C_STORE, DimseServiceType
-from pynetdicom.fsm import InvalidEventError, StateMachine
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import PresentationContext, build_context
-
-from dicomnode.dicom.sop_classes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
-from dicomnode.dicom.uids import is_uid
-from dicomnode.errors import Conflict, DicomnodeError, Mismatch
-from dicomnode.receive.dataset import ReceivedDataset, StreamingDimse
+from dicomnode.config.settings import ReceiveSettings
+from dicomnode.errors import ConnectionLost, ProtocolViolation
 from dicomnode.receive.desk import Desk
-from dicomnode.receive.intake import Reception
-from dicomnode.receive.status import SUCCESS, UNFORESEEN, Answer, answer_to
-from dicomnode.records import Association, StoreRequest
-from dicomnode.storage.objects import Kept
+from dicomnode.receive.dimse import C_CANCEL, Command, read_command, response
+from dicomnode.receive.negotiation import (
+    ABORTED,
+    RELEASED,
+    Agreement,
+    Proposal,
+    Rejection,
+    accept,
+    message,
+    read_proposal,
+    rejected,
+)
+from dicomnode.receive.services import Request, Services
+from dicomnode.receive.wire import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ, Wire, nothing
+from dicomnode.records import Association
 
-__all__ = ["StoreAssociation"]
+__all__ = ["House", "StoreAssociation"]
 
 log = logging.getLogger(__name__)
 
+_LONGEST_GREETING_S = 30.0  #: from the connection to the A-ASSOCIATE-RQ (ARTIM, PS3.8 9.1.5)
+_LONGEST_COMMAND_BYTES = 64 * 1024
+_SLOWEST_BYTES_PER_S = 1000  #: of a message; a slower one is taken for dead
+_COMMAND, _LAST = 1, 2  #: bits of the message control header (PS3.8 E.2)
 
-class StoreAssociation(DicomAssociation):
-    """An association that stores."""
 
-    def __init__(self, ae: ApplicationEntity, desk: Desk) -> None:
-        super().__init__(ae, MODE_ACCEPTOR)
-        self.name = "receive"
-        self.dul.daemon = True  # a silent peer must not keep the process from ending
-        self.dul.state_machine = _StateMachine(self.dul)
-        self._streaming = StreamingDimse(self, self._begin_store)
-        self.dimse = self._streaming
-        self.record: Association | None = None  #: set when it was let in
-        self._desk = desk
-        self._stored = 0
-        self._refused = 0
-        self.bind(evt.EVT_REQUESTED, self._on_request)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What all associations of a receiver share."""
 
-    def run_reactor(self) -> None:
+    settings: ReceiveSettings
+    desk: Desk
+    serve: Callable[[Association], Services]
+    tls: SSLContext | None
+    entered: Callable[["StoreAssociation"], None]  #: it was let in
+    left: Callable[["StoreAssociation"], None]  #: its connection is closed
+
+
+class StoreAssociation:
+    """A connection that may become an association; `run` serves it to its end."""
+
+    def __init__(self, wire: Wire, address: str, house: House) -> None:
+        self.address = address
+        self._wire = wire
+        self._house = house
+        self._record: Association | None = None  #: set when it was let in
+        self._services: Services | None = None
+        self._agreement = Agreement(contexts={}, pdu=b"")
+        self._max_pdu_bytes = 0  #: that the caller takes
+        self._why_dropped = ""
+        self._command = bytearray()  #: what came of a command
+        self._command_read: Command | None = None
+        self._request: Request | None = None  #: whose dataset is coming
+        self._context_id = 0  #: of the message that is coming
+        self._message_since = 0.0
+        self._message_bytes = 0
+
+    def run(self) -> None:
         """Serve until the end, and tell of the end once, whatever it was."""
         started = time.monotonic()
+        problem, last_words = "", b""
         try:
-            super().run_reactor()
+            self._open()
+            if self._record is not None:
+                self._serve()
+                last_words = RELEASED
+        except ConnectionLost as error:
+            problem = self._why_dropped or str(error)
+            last_words = ABORTED if self._why_dropped else b""
+        except ProtocolViolation as error:
+            problem, last_words = str(error), ABORTED
+        except Exception:  # a fault of ours ends one association, never the receiver
+            log.exception("association.failed", extra={"address": self.address})
+            problem, last_words = "an unforeseen error", ABORTED
         finally:
-            self._streaming.discard()
-            if self.record:
-                self._leave(self.record, time.monotonic() - started)
+            self._end(problem, last_words, started)
 
-    def drop(self) -> None:
-        """Close the connection without another word."""
-        self.dul.kill_dul()
-        if self.dul.socket is not None:
-            self.dul.socket._shutdown_socket()
+    def drop(self, why: str) -> None:
+        """Abort it, from another thread."""
+        self._why_dropped = why
+        self._wire.stop_reading()
 
-    def _begin_store(self, message: DIMSEMessage) -> Reception:
-        """Open a reception for the C-STORE-RQ whose command has just arrived."""
-        context = self._accepted_cx.get(message.context_id or 0)
-        if context is None or self.record is None:
-            raise Mismatch("the C-STORE came on a presentation context that was not accepted")
-        command = message.command_set
-        return self._desk.intake.begin(
-            StoreRequest(
-                association=self.record,
-                sop_class_uid=str(command.get("AffectedSOPClassUID", "")),
-                sop_instance_uid=str(command.get("AffectedSOPInstanceUID", "")),
-                context_sop_class_uid=str(context.abstract_syntax),
-                transfer_syntax_uid=str(context.transfer_syntax[0]),
-            )
+    def hang_up(self) -> None:
+        """Close its connection without another word, from another thread."""
+        self._wire.hang_up()
+
+    # --- begin and end --------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Take the A-ASSOCIATE-RQ and answer it."""
+        settings = self._house.settings
+        self._wire.patience_s = min(settings.idle_timeout_s, _LONGEST_GREETING_S)
+        if self._house.tls is not None:
+            self._wire.secure(self._house.tls)
+        kind, length = self._wire.next_pdu()
+        if kind != ASSOCIATE_RQ:
+            raise ProtocolViolation("the first PDU is no A-ASSOCIATE-RQ")
+        proposal = read_proposal(self._wire.content(length))
+        answer = proposal if isinstance(proposal, Rejection) else self._admit(proposal)
+        self._wire.patience_s = settings.idle_timeout_s
+        if answer is not None:
+            fields = {"address": self.address, "problem": answer.words}
+            if isinstance(proposal, Proposal):
+                fields |= {"calling_ae": proposal.calling_ae, "called_ae": proposal.called_ae}
+            log.warning("association.rejected", extra=fields)
+            self._wire.part(rejected(answer))
+
+    def _admit(self, proposal: Proposal) -> Rejection | None:
+        """Ask the desk; whom it lets in is accepted."""
+        answer = self._house.desk.admit(
+            proposal.calling_ae, proposal.called_ae, self.address, stores=proposal.stores
         )
-
-    def _on_request(self, _: evt.Event) -> None:
-        """Reject, or accept what was proposed as far as it can be stored."""
-        asked = cast(A_ASSOCIATE, self.requestor.primitive)
-        calling, called = asked.calling_ae_title.strip(), asked.called_ae_title.strip()
-        address = str(getattr(self.requestor.address_info, "address", ""))
-        answer = self._desk.admit(self, calling, called, address)
-        if isinstance(answer, Association):
-            self.record = answer
-            self.acceptor.supported_contexts = _acceptable(
-                asked.presentation_context_definition_list
-            )
-            return
-        log.warning(
-            "association.rejected",
-            extra={
-                "calling_ae": calling,
-                "called_ae": called,
-                "address": address,
-                "problem": answer.words,
-            },
+        if isinstance(answer, Rejection):
+            return answer
+        self._record = answer.association
+        self._services = self._house.serve(answer.association)
+        self._house.entered(self)
+        self._max_pdu_bytes = proposal.max_pdu_bytes
+        self._agreement = accept(
+            proposal,
+            may_store=answer.may_store,
+            max_pdu_bytes=self._house.settings.max_pdu_bytes,
         )
-        self.acse.send_reject(answer.result, answer.source, answer.reason)
-        self.kill()
+        self._wire.send(self._agreement.pdu)
+        return None
 
-    def _serve_request(self, msg: DimseServiceType, context_id: int) -> None:
-        """C-STORE is answered here, whatever its UIDs; everything else by pynetdicom."""
-        if not isinstance(msg, C_STORE) or msg.MessageIDBeingRespondedTo is not None:
-            super()._serve_request(msg, context_id)
-            return
-        if context_id not in self._accepted_cx or msg.MessageID is None:
-            self.abort()
-            return
-        answer = self._store(msg)
-        response = C_STORE()
-        response.MessageIDBeingRespondedTo = msg.MessageID
-        response.AffectedSOPClassUID = msg.AffectedSOPClassUID
-        response.AffectedSOPInstanceUID = msg.AffectedSOPInstanceUID
-        response.Status = answer.status
-        if answer.comment:
-            response.ErrorComment = answer.comment  # type: ignore[assignment]  # annotated None
-        self.dimse.send_msg(response, context_id)
-        self.dul._idle_timer.restart()  # our own slow disk is not the sender's silence
-
-    def _store(self, request: C_STORE) -> Answer:
-        """Keep what came, tell the listener, and find the answer."""
+    def _end(self, problem: str, last_words: bytes, started: float) -> None:
+        """Drop what came by half, tell of the end, close; the peer of a release hears it first."""
+        if self._request is not None:
+            self._request.discard()
         try:
-            with cast(ReceivedDataset, request.DataSet).reception() as reception:
-                kept = self._keep(reception)
-            self._stored += 1
-            if kept is Kept.BESIDE:
-                log.warning("store.beside", extra=self._about(request))
-        except DicomnodeError as error:
-            self._refused += 1
-            if error.retry and self.record:
-                self._desk.listener.turned_away(self.record)
-            log.warning("store.refused", extra=self._about(request) | {"problem": str(error)})
-            return answer_to(error)
-        except Exception:  # a sender is owed an answer, whatever broke here
-            self._refused += 1
-            log.exception("store.failed", extra=self._about(request))
-            return UNFORESEEN
-        return SUCCESS
-
-    def _keep(self, reception: Reception) -> Kept:
-        """Keep the object, and tell the listener what became of it."""
-        record, uid = reception.request.association, reception.request.sop_instance_uid
+            if last_words == RELEASED:
+                self._wire.send(RELEASED)
+        except ConnectionLost:
+            problem = "the caller hung up before its release was answered"
         try:
-            kept = reception.keep()
-        except Conflict:
-            self._desk.listener.conflict(record, reception.study_uid, uid)
-            raise
-        self._desk.listener.kept(record, reception.study_uid, uid)
-        return kept
+            if self._record is not None and self._services is not None:
+                self._tell_end(self._record, self._services, problem, time.monotonic() - started)
+            elif problem and self._wire.heard:
+                fields = {"address": self.address, "problem": problem}
+                log.warning("connection.refused", extra=fields)
+        finally:
+            self._wire.part(b"" if last_words == RELEASED else last_words)
+            self._house.left(self)
 
-    def _about(self, request: C_STORE) -> dict[str, object]:
-        """What a log line says of a C-STORE that went wrong."""
-        uid = str(request.AffectedSOPInstanceUID)
-        return {
-            "association": self.record.id if self.record else None,
-            "sop_instance_uid": uid if is_uid(uid) else "",
+    def _tell_end(
+        self, record: Association, services: Services, problem: str, seconds: float
+    ) -> None:
+        fields: dict[str, object] = {
+            "association": record.id,
+            "calling_ae": record.calling_ae,
+            "address": record.address,
+            "stored": services.stored,
+            "refused": services.refused,
+            "state": "aborted" if problem else "released",
+            "seconds": round(seconds, 3),
         }
+        if problem:
+            fields["problem"] = problem
+        log.log(logging.WARNING if problem else logging.INFO, "association.ended", extra=fields)
+        self._house.desk.ended(record)
 
-    def _leave(self, record: Association, seconds: float) -> None:
-        """Tell of the end."""
-        log.info(
-            "association.ended",
-            extra={
-                "association": record.id,
-                "calling_ae": record.calling_ae,
-                "address": record.address,
-                "stored": self._stored,
-                "refused": self._refused,
-                "state": "released" if self.is_released else "aborted",
-                "seconds": round(seconds, 3),
-            },
-        )
-        try:
-            self._desk.listener.ended(record)
-        finally:
-            self._desk.leave(record)
+    # --- messages -------------------------------------------------------------------------
 
+    def _serve(self) -> None:
+        """Take PDUs until the release (Sta6, PS3.8 Table 9-10)."""
+        while True:
+            if self._why_dropped:
+                raise ConnectionLost(self._why_dropped)
+            kind, length = self._wire.next_pdu()
+            if kind == P_DATA and length:
+                self._take_data(length)
+            elif kind == RELEASE_RQ and not self._message_since:
+                self._wire.content(length)
+                return
+            elif kind == ABORT:
+                raise ConnectionLost("the caller aborted")
+            else:
+                raise ProtocolViolation("a PDU came that has no place there")
 
-class _StateMachine(StateMachine):
-    """An event that has no place in the table ends the association, not just its thread.
+    def _take_data(self, length: int) -> None:
+        """One P-DATA: its presentation data values, one by one."""
+        while length:
+            context_id, control, size = self._wire.pdv_header()
+            length -= 6 + size
+            if length < 0:
+                raise ProtocolViolation("a presentation data value reaches past its PDU")
+            if not self._message_since:
+                self._message_since, self._message_bytes = time.monotonic(), 0
+                self._context_id = context_id
+            elif context_id != self._context_id:
+                raise ProtocolViolation("the fragments of a message name different contexts")
+            self._message_bytes += size
+            if control & _COMMAND:
+                self._take_command(size, last=bool(control & _LAST))
+            else:
+                self._take_dataset(size, last=bool(control & _LAST))
+        if self._message_since:
+            self._check_pace(time.monotonic() - self._message_since)
 
-    It happens when an answer is ready after garbage has ended the association.
-    """
+    def _check_pace(self, seconds: float) -> None:
+        """Who drips a message, byte by byte, may not keep its place."""
+        patience_s = self._wire.patience_s
+        if seconds > patience_s + self._message_bytes / _SLOWEST_BYTES_PER_S:
+            raise ConnectionLost(f"less than {_SLOWEST_BYTES_PER_S} bytes came in a second")
 
-    def do_action(self, event: str) -> None:
-        try:
-            super().do_action(event)
-        except InvalidEventError:
-            self.dul.kill_dul()
+    def _take_command(self, size: int, *, last: bool) -> None:
+        if self._request is not None:
+            raise ProtocolViolation("a command came in the middle of a dataset")
+        if len(self._command) + size > _LONGEST_COMMAND_BYTES:
+            raise ProtocolViolation("a command set is too long")
+        for piece in self._wire.pieces(size):
+            self._command += piece
+        if last:
+            self._begin(read_command(bytes(self._command)))
+            self._command.clear()
 
+    def _begin(self, command: Command) -> None:
+        """A command is complete: answer it, or wait for its dataset."""
+        context = self._agreement.contexts.get(self._context_id)
+        if context is None or self._services is None:
+            raise ProtocolViolation("a message came on a presentation context not accepted")
+        if command.kind == C_CANCEL:
+            self._message_since = 0.0  # nothing takes long enough to be cancelled
+            return
+        self._command_read = command
+        self._request = self._services.begin(command, context)
+        self._wire.before_refill = self._request.flush
+        if not command.has_dataset:
+            self._answer(command, self._request)
 
-def _acceptable(proposed: list[PresentationContext]) -> list[PresentationContext]:
-    """What can be stored of what is proposed; the sender's own order of syntaxes decides.
+    def _take_dataset(self, size: int, *, last: bool) -> None:
+        request, command = self._request, self._command_read
+        if request is None or command is None:
+            raise ProtocolViolation("a dataset came without a command")
+        for piece in self._wire.pieces(size):
+            request.write(piece)
+        if last:
+            self._answer(command, request)
 
-    A sender lists first how it has the object, and what need not be encoded again stays as it is.
-    """
-    syntaxes: dict[str, dict[str, None]] = {}
-    for context in proposed:
-        abstract = str(context.abstract_syntax)
-        if abstract in STORAGE_SOP_CLASSES or abstract == VERIFICATION:
-            known = (str(uid) for uid in context.transfer_syntax if uid in TRANSFER_SYNTAXES)
-            syntaxes.setdefault(abstract, {}).update(dict.fromkeys(known))
-    return [build_context(abstract, list(known)) for abstract, known in syntaxes.items() if known]
+    def _answer(self, command: Command, request: Request) -> None:
+        """Do what was asked, and say how it went."""
+        answer = request.finish()
+        encoded = response(command, answer.status, answer.comment)
+        self._wire.send(message(self._context_id, encoded, self._max_pdu_bytes))
+        request.discard()  # what is left of it on the disk; nobody waits for that
+        self._request, self._message_since = None, 0.0
+        self._wire.before_refill = nothing

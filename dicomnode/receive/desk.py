@@ -1,22 +1,23 @@
-"""The desk at the door: who may open an association, who is inside, and who hears of it."""
+"""The desk at the door: who may open an association, who is inside, and who hears of it.
+
+A node has one desk, however many processes receive; `receive/desk_line.py` brings it to them.
+"""
 
 import itertools
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from pynetdicom.association import Association as DicomAssociation
-
 from dicomnode.config.settings import ReceiveSettings
-from dicomnode.receive.intake import Intake
+from dicomnode.receive.negotiation import Rejection
 from dicomnode.records import Association, Peer
 
-__all__ = ["Desk", "Listener", "Rejection"]
+__all__ = ["Admission", "Desk", "FrontDesk", "Listener"]
 
 
 class Listener(Protocol):
-    """Who wants to know what was received; called from the association's own thread."""
+    """Who wants to know what was received; called from many threads."""
 
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """An object is durable, or was before; its sender is about to hear Success."""
@@ -31,14 +32,21 @@ class Listener(Protocol):
         """Released, aborted or lost: nothing more comes of it. Called exactly once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """An A-ASSOCIATE-RJ (PS3.8 Table 9-21) and the reason in words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A caller that was let in; `ended` must be told when it leaves."""
 
-    result: int
-    source: int
-    reason: int
-    words: str
+    association: Association
+    may_store: bool  #: else it may echo, and report on storage commitment
+
+
+class Desk(Listener, Protocol):
+    """What an association asks and tells."""
+
+    def admit(
+        self, calling_ae: str, called_ae: str, address: str, *, stores: bool
+    ) -> Admission | Rejection:
+        """Decide on an A-ASSOCIATE-RQ; `stores` says whether it proposes to store anything."""
 
 
 _WRONG_CALLING = Rejection(
@@ -48,52 +56,91 @@ _WRONG_CALLING = Rejection(
     "calling AE title may not send; a file in peers/ with it and may_send = true lets it in",
 )
 _TOO_MANY = Rejection(2, 3, 2, "as many associations are open as are allowed")
+_TOO_MANY_OF_ONE = Rejection(2, 3, 2, "this caller has as many associations open as one may have")
+_LOW_WATER = Rejection(2, 3, 1, "the disk is nearly full: less room than low_water_bytes")
 _STOPPING = Rejection(2, 3, 1, "this node is stopping")
 
 
-@dataclass(slots=True)
-class Desk:
-    """What the associations of one server share: the rules, the intake, and who is inside."""
+class FrontDesk:
+    """The rules, and the list of who is inside. `has_room` says whether new images are welcome."""
 
-    settings: ReceiveSettings
-    peers: Mapping[str, Peer]
-    intake: Intake
-    listener: Listener
-    _stopping: bool = False
-    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
-    _inside: dict[int, DicomAssociation] = field(default_factory=dict)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    def __init__(
+        self,
+        settings: ReceiveSettings,
+        peers: Mapping[str, Peer],
+        listener: Listener,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._settings = settings
+        self._peers = peers
+        self._listener = listener
+        self._has_room = has_room
+        self._stopping = False
+        self._numbers = itertools.count(1)
+        self._inside: dict[int, Association] = {}
+        self._lock = threading.Lock()
 
     def admit(
-        self, who: DicomAssociation, calling_ae: str, called_ae: str, address: str
-    ) -> Association | Rejection:
-        """Decide on an A-ASSOCIATE-RQ; who is let in must `leave` again."""
-        if called_ae != self.settings.ae_title:
-            return Rejection(1, 1, 7, f"called AE title is not ours, {self.settings.ae_title}")
-        if not any(peer.may_send and peer.ae_title == calling_ae for peer in self.peers.values()):
+        self, calling_ae: str, called_ae: str, address: str, *, stores: bool
+    ) -> Admission | Rejection:
+        """See `Desk`."""
+        if called_ae != self._settings.ae_title:
+            return Rejection(1, 1, 7, f"called AE title is not ours, {self._settings.ae_title}")
+        known = [peer for peer in self._peers.values() if peer.ae_title == calling_ae]
+        may_store = any(peer.may_send for peer in known)
+        if not may_store and not any(peer.storage_commitment for peer in known):
             return _WRONG_CALLING
-        with self._changed:
-            if self._stopping:
-                return _STOPPING
-            if len(self._inside) >= self.settings.max_associations:
-                return _TOO_MANY
+        if stores and may_store and not self._has_room():
+            return _LOW_WATER
+        with self._lock:
+            refusal = self._refusal(calling_ae, address)
+            if refusal is not None:
+                return refusal
             number = next(self._numbers)
-            self._inside[number] = who
-        return Association(id=number, calling_ae=calling_ae, called_ae=called_ae, address=address)
+            association = self._inside[number] = Association(
+                id=number, calling_ae=calling_ae, called_ae=called_ae, address=address
+            )
+        return Admission(association=association, may_store=may_store)
 
-    def leave(self, association: Association) -> None:
-        """An association has ended."""
-        with self._changed:
+    def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        """See `Listener`."""
+        self._listener.kept(association, study_uid, sop_instance_uid)
+
+    def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
+        """See `Listener`."""
+        self._listener.conflict(association, study_uid, sop_instance_uid)
+
+    def turned_away(self, association: Association) -> None:
+        """See `Listener`."""
+        self._listener.turned_away(association)
+
+    def ended(self, association: Association) -> None:
+        """See `Listener`; its place is free."""
+        with self._lock:
             del self._inside[association.id]
-            self._changed.notify_all()
+        self._listener.ended(association)
 
     def close(self) -> None:
         """Let nobody in any more."""
-        with self._changed:
-            self._stopping = True
+        self._stopping = True
 
-    def wait_empty(self, timeout_s: float) -> list[DicomAssociation]:
-        """Wait until all have left; return who has not."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._inside, timeout_s)
-            return list(self._inside.values())
+    def _refusal(self, calling_ae: str, address: str) -> Rejection | None:
+        """No one caller may take all places: others must find the door open."""
+        if self._stopping:
+            return _STOPPING
+        if len(self._inside) >= self._settings.max_associations:
+            return _TOO_MANY
+        inside = self._inside.values()
+        most = self._most_of_one()
+        if (
+            sum(each.calling_ae == calling_ae for each in inside) >= most
+            or sum(each.address == address for each in inside) >= most
+        ):
+            return _TOO_MANY_OF_ONE
+        return None
+
+    def _most_of_one(self) -> int:
+        most = self._settings.max_associations
+        others = len({peer.ae_title for peer in self._peers.values() if peer.may_send}) - 1
+        reserve = min(most // 4, 2 * max(0, others))
+        return self._settings.max_associations_of_one or most - reserve

@@ -26,7 +26,7 @@ class Intake:
     ) -> None:
         self._store = store
         self._keep_both = conflict == "keep"
-        self._max_object_bytes = max_object_bytes
+        self.max_object_bytes = max_object_bytes
 
     def begin(self, request: StoreRequest) -> "Reception":
         """Check the command and open an object for its dataset."""
@@ -38,14 +38,8 @@ class Intake:
                 raise BadUID(f"the command's {name} is missing or not a UID")
         if request.sop_class_uid != request.context_sop_class_uid:
             raise Mismatch("the command's SOP Class is not that of its presentation context")
-        incoming = self._store.begin()
-        try:
-            incoming.write(file_header(request))
-        except BaseException:
-            incoming.discard()
-            raise
         return Reception(
-            request, incoming, keep_both=self._keep_both, max_bytes=self._max_object_bytes
+            request, self._store.begin(), keep_both=self._keep_both, max_bytes=self.max_object_bytes
         )
 
 
@@ -59,8 +53,10 @@ class Reception:
         self.study_uid = ""  #: known, and a UID, once `keep` has read the dataset
         self._incoming = incoming
         self._keep_both = keep_both
-        self._start = incoming.size
-        self._max_bytes = max_bytes
+        header = file_header(request)
+        self._start = len(header)
+        self._pieces: list[Bytes] = [header]  #: not written yet
+        self._max_bytes = self._left = max_bytes
 
     def __enter__(self) -> Self:
         return self
@@ -68,31 +64,38 @@ class Reception:
     def __exit__(self, *raised: object) -> None:
         self.discard()
 
-    def write(self, data: Bytes) -> None:
-        """Take the next bytes of the dataset, of any length."""
-        if self._incoming.size - self._start + len(data) > self._max_bytes:
-            raise TooLarge(f"the object has more than {self._max_bytes} bytes")
-        self._incoming.write(data)
+    def write(self, piece: Bytes) -> None:
+        """Take the next bytes of the dataset, of any length; they are good until `flush`."""
+        self._left -= len(piece)
+        if self._left < 0:
+            raise TooLarge("the object is longer than max_object_bytes")
+        self._pieces.append(piece)
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        pieces, self._pieces = self._pieces, []
+        self._incoming.write(*pieces)
 
     def keep(self) -> Kept:
         """Check the whole dataset and keep it durably; only then may Success be answered."""
+        self.flush()
         self._check()
         return self._incoming.keep(
             self.study_uid, self.request.sop_instance_uid, keep_both=self._keep_both
         )
 
     def discard(self) -> None:
-        """Forget the object; does nothing to one that was kept."""
+        """Forget the object, as far as it was not kept."""
+        self._pieces.clear()
         self._incoming.discard()
 
     def _check(self) -> None:
-        with self._incoming.written() as file:
-            found = read_identity(
-                file,
-                self._start,
-                self.request.transfer_syntax_uid,
-                max_inflated_bytes=self._max_bytes,
-            )
+        found = read_identity(
+            self._incoming.written,
+            self._start,
+            self.request.transfer_syntax_uid,
+            max_inflated_bytes=self._max_bytes,
+        )
         if found.sop_instance_uid != self.request.sop_instance_uid:
             raise Mismatch("command and dataset differ in SOP Instance UID")
         if found.sop_class_uid != self.request.sop_class_uid:

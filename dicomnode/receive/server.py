@@ -1,178 +1,175 @@
-"""The SCP: listens, makes an association of every connection, starts and stops."""
+"""The SCP: makes an association of every connection to a listening socket, from start to stop.
+
+Several servers, each in a process of its own, may share one listening socket.
+"""
 
 import logging
 import socket
+import ssl
 import threading
-from collections.abc import Mapping
-from socketserver import TCPServer
-from typing import Any
-
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association as DicomAssociation
-from pynetdicom.transport import AssociationServer, RequestHandler
+from collections import Counter
+from contextlib import suppress
 
 from dicomnode.config.settings import ReceiveSettings
-from dicomnode.dicom.network import Connection
-from dicomnode.dicom.sop_classes import VERIFICATION
-from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicomnode.receive.association import StoreAssociation
-from dicomnode.receive.desk import Desk, Listener
+from dicomnode.receive.association import House, StoreAssociation
+from dicomnode.receive.desk import Desk
 from dicomnode.receive.intake import Intake
-from dicomnode.records import Peer
+from dicomnode.receive.services import Services
+from dicomnode.receive.wire import Wire
+from dicomnode.storage.spool import Spool
 
-__all__ = ["StoreServer"]
+__all__ = ["StoreServer", "listen", "tls_context"]
 
 log = logging.getLogger(__name__)
 
-_BACKLOG = 128  #: connections the kernel holds until we take them
-_STRANGERS = 100  #: connections beyond `max_associations` that have not said who they are
-_LONGEST_GREETING_S = 30.0  #: from the connection to the A-ASSOCIATE-RQ (ARTIM, PS3.8 9.1.5)
+_BACKLOG = 1024  #: connections the kernel holds until we take them
+_MOST_STRANGERS = 128  #: connections that have not said who they are, in one process
 _LONGEST_ABORT_S = 5.0
-_POLL_S = 0.1  #: how soon `stop` is noticed
-_LEAST_PDU_BYTES = 256 * 1024  #: an A-ASSOCIATE-RQ may be longer than the P-DATA we ask for
+_PARTING_S = 2.0  #: for threads to close what was hung up
+_BROKEN_WAIT_S = 0.1  #: after the system had no connection to give, such as for want of handles
+
+
+def listen(settings: ReceiveSettings) -> socket.socket:
+    """Listen where the settings say; OSError where the address or port cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
+    return socket.create_server((settings.address, settings.port), family=family, backlog=_BACKLOG)
+
+
+def tls_context(settings: ReceiveSettings) -> ssl.SSLContext | None:
+    """TLS as the settings say (BCP 195 profile, PS3.15 B.9); None where they name no certificate.
+
+    Raises:
+        OSError: a file cannot be read, or is not what it should be (ssl.SSLError).
+    """
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    if settings.tls_client_ca is not None:
+        context.load_verify_locations(settings.tls_client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 class StoreServer:
-    """Takes images from peers, from `start` to `stop`."""
+    """Takes images from `start` to `stop`; one thread a connection, and one that accepts them."""
 
-    def __init__(
-        self,
-        settings: ReceiveSettings,
-        peers: Mapping[str, Peer],
-        intake: Intake,
-        listener: Listener,
-    ) -> None:
+    def __init__(self, settings: ReceiveSettings, desk: Desk, intake: Intake, spool: Spool) -> None:
         self._settings = settings
-        self._desk = Desk(settings, peers, intake, listener)
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._house = House(
+            settings=settings,
+            desk=desk,
+            serve=lambda record: Services(record, desk, intake, spool),
+            tls=tls_context(settings),
+            entered=self._entered,
+            left=self._left,
+        )
+        self._listening: socket.socket | None = None
+        self._port = settings.port
+        self._stopping = False
+        self._changed = threading.Condition()
+        #: connections in the order in which they came, until they are let in
+        self._strangers: dict[StoreAssociation, None] = {}
+        self._inside: set[StoreAssociation] = set()
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on; also when 0 was asked for."""
-        if self._server is None:
-            return self._settings.port
-        return int(self._server.server_address[1])
+        """The TCP port that is listened on; the configured one before the start."""
+        return self._port
 
-    def start(self) -> None:
-        """Listen, and return; OSError where the address or port cannot be had."""
-        ae = ApplicationEntity(self._settings.ae_title)
-        ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        ae.maximum_pdu_size = self._settings.max_pdu_bytes
-        ae.network_timeout = self._settings.idle_timeout_s
-        ae.acse_timeout = min(self._settings.idle_timeout_s, _LONGEST_GREETING_S)
-        ae.maximum_associations = self._settings.max_associations + _STRANGERS + 1  # Desk counts
-        ae.add_supported_context(VERIFICATION)
-        self._server = _Server(ae, self._settings, self._desk)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_S,), name="listen"
-        )
-        self._thread.start()
-        log.info("receive.started", extra={"aet": self._settings.ae_title, "port": self.port})
+    def start(self, listening: socket.socket) -> None:
+        """Accept connections in a thread of their own."""
+        self._listening = listening
+        self._port = int(listening.getsockname()[1])
+        threading.Thread(target=self._accept, name="accept", daemon=True).start()
 
-    def stop(self, drain_s: float) -> None:
-        """Take no new association, let open ones end for `drain_s` seconds, then abort them."""
-        if self._server is None or self._thread is None:
-            return
-        self._desk.close()
-        self._server.shutdown()
-        self._thread.join()
-        late = self._desk.wait_empty(drain_s)
+    def stop(self, drain_s: float) -> int:
+        """Take no new connection, let associations end for `drain_s` seconds, then abort them.
+
+        Return how many were aborted. The listening socket is shut down, for all who share it.
+        """
+        self._stopping = True
+        if self._listening is not None:
+            with suppress(OSError):  # not connected: said on some systems, of all that listen
+                self._listening.shutdown(socket.SHUT_RDWR)
+        for stranger in self._all(self._strangers):
+            stranger.hang_up()
+        self._wait_empty(drain_s)
+        late = self._all(self._inside)
         for association in late:
-            association.abort()
-        self._desk.wait_empty(_LONGEST_ABORT_S)
-        self._server.drop_connections()
-        log.info("receive.stopped", extra={"count": len(late)})
+            association.drop("this node is stopping")
+        self._wait_empty(_LONGEST_ABORT_S)
+        for association in [*self._all(self._inside), *self._all(self._strangers)]:
+            association.hang_up()
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._inside or self._strangers), _PARTING_S)
+        if self._listening is not None:
+            self._listening.close()
+        return len(late)
 
+    def _accept(self) -> None:
+        """Waiting in `accept` itself, processes that share a socket get connections in turn."""
+        assert self._listening is not None  # noqa: S101  # set by `start`
+        while not self._stopping:
+            try:
+                connection, address = self._listening.accept()
+            except OSError as error:
+                if self._stopping:
+                    return
+                log.error("receive.waiting", extra={"error": error.strerror})
+                threading.Event().wait(_BROKEN_WAIT_S)
+                continue
+            try:
+                self._greet(connection, str(address[0]))
+            except Exception:  # such as no memory for one more thread; the next one may have it
+                log.exception("connection.failed", extra={"address": address[0]})
+                connection.close()
 
-class _Server(AssociationServer):
-    """pynetdicom's server with a longer queue, a limit on strangers, and our associations."""
-
-    request_queue_size = _BACKLOG
-
-    def __init__(self, ae: ApplicationEntity, settings: ReceiveSettings, desk: Desk) -> None:
-        self.settings = settings
-        self.desk = desk
-        self._connections: list[StoreAssociation] = []
-        super().__init__(
-            ae,
-            (settings.address, settings.port),
-            settings.ae_title,
-            ae.supported_contexts,
-            request_handler=_Handler,
+    def _greet(self, connection: socket.socket, address: str) -> None:
+        """Give a connection a thread; of too many strangers the longest here must go."""
+        wire = Wire(
+            connection,
+            patience_s=self._settings.idle_timeout_s,
+            max_pdu_bytes=self._settings.max_pdu_bytes,
         )
+        association = StoreAssociation(wire, address, self._house)
+        with self._changed:
+            self._strangers[association] = None
+            surplus = self._surplus() if len(self._strangers) > _MOST_STRANGERS else None
+        if surplus is not None:
+            log.warning("connection.dropped", extra={"address": surplus.address})
+            surplus.hang_up()
+        try:
+            threading.Thread(target=association.run, name="receive", daemon=True).start()
+        except RuntimeError:
+            self._left(association)
+            raise
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Drop a connection when there are far more than may become associations."""
-        self._connections = [each for each in self._connections if each.is_alive()]
-        if len(self._connections) < self.settings.max_associations + _STRANGERS:
-            return True
-        log.warning("connection.dropped", extra={"address": client_address[0]})
-        return False
+    def _surplus(self) -> StoreAssociation:
+        """The first of those from the address that has most of them here."""
+        [(busiest, _)] = Counter(each.address for each in self._strangers).most_common(1)
+        first = next(each for each in self._strangers if each.address == busiest)
+        del self._strangers[first]
+        return first
 
-    def remember(self, association: StoreAssociation) -> None:
-        """Count a connection from now on, until its thread ends."""
-        self._connections.append(association)
+    def _entered(self, association: StoreAssociation) -> None:
+        with self._changed:
+            self._strangers.pop(association, None)
+            self._inside.add(association)
 
-    def drop_connections(self) -> None:
-        """Close what is left: strangers, and associations that an abort did not end."""
-        for association in self._connections:
-            association.drop()
+    def _left(self, association: StoreAssociation) -> None:
+        with self._changed:
+            self._strangers.pop(association, None)
+            self._inside.discard(association)
+            self._changed.notify_all()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that could not even begin; the listener goes on."""
-        log.error(
-            "connection.failed",
-            exc_info=True,  # noqa: LOG014  # socketserver calls this while handling it
-            extra={"address": client_address[0]},
-        )
+    def _all(
+        self, which: dict[StoreAssociation, None] | set[StoreAssociation]
+    ) -> list[StoreAssociation]:
+        with self._changed:
+            return list(which)
 
-    def service_actions(self) -> None:
-        """pynetdicom collects garbage here, every minute; Python does so by itself."""
-
-    def shutdown(self) -> None:
-        """Stop listening; associations go on."""
-        TCPServer.shutdown(self)
-        self.server_close()
-
-
-class _Socket(Connection):
-    """Reads in large pieces, and never a PDU longer than anybody needs."""
-
-    longest_pdu_bytes = 0
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Exactly so many bytes, or fewer where the connection ends."""
-        if nr_bytes > self.longest_pdu_bytes or self.socket is None:
-            raise OSError("a PDU is longer than any this node asked for")
-        data = bytearray(nr_bytes)
-        view = memoryview(data)
-        filled = 0
-        while filled < nr_bytes and (count := self.socket.recv_into(view[filled:])):
-            filled += count
-        return data[:filled]
-
-
-class _Handler(RequestHandler):
-    """Makes a StoreAssociation of a connection."""
-
-    server: _Server
-
-    def _create_association(self) -> DicomAssociation:
-        server, settings = self.server, self.server.settings
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.request.settimeout(settings.idle_timeout_s)
-        assoc = StoreAssociation(self.ae, server.desk)
-        assoc._server = server
-        wire = _Socket(assoc, client_socket=self.request)
-        wire.longest_pdu_bytes = max(2 * settings.max_pdu_bytes, _LEAST_PDU_BYTES)
-        assoc.set_socket(wire)
-        assoc.acceptor.maximum_length = settings.max_pdu_bytes
-        assoc.acceptor.ae_title = settings.ae_title
-        assoc.acceptor.address_info = self.local
-        assoc.acceptor.implementation_class_uid = self.ae.implementation_class_uid
-        assoc.acceptor.implementation_version_name = self.ae.implementation_version_name
-        assoc.requestor.address_info = self.remote
-        server.remember(assoc)
-        return assoc
+    def _wait_empty(self, timeout_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._inside, timeout_s)

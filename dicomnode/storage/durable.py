@@ -1,6 +1,7 @@
 """The disk's small promises: synced names, names taken once, and errors in our own words."""
 
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from dicomnode.errors import StoreError, StoreFull
 
-__all__ = ["FolderSync", "disk_errors", "sync_folder", "take_name"]
+__all__ = ["FolderLock", "FolderSync", "disk_errors", "make_folder", "sync_folder", "take_name"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -42,6 +43,41 @@ class FolderSync:
         batch.result()
 
 
+class FolderLock:
+    """Held by one thread of one process at a time; the file of it stays where it is."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._handle = -1
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            if self._handle < 0:
+                self._handle = os.open(self._file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(self, *raised: object) -> None:
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
+        self._lock.release()
+
+    def __del__(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+
+
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Make a folder, and those that lead to it, under names that survive a power cut."""
+    if not folder.is_dir():
+        make_folder(folder.parent, 0o777)
+        folder.mkdir(mode, exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -52,7 +88,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def take_name(partial: Path, final: Path) -> bool:
-    """Move a file to a name nobody has; False, and nothing moved, when somebody has it."""
+    """Give a file a name nobody has; False when somebody has it.
+
+    The old name may stay beside the new one: whoever wrote the file removes it in the end.
+    """
     try:
         os.link(partial, final)
     except FileExistsError:
@@ -63,8 +102,6 @@ def take_name(partial: Path, final: Path) -> bool:
         if final.exists():
             return False
         partial.rename(final)
-    else:
-        partial.unlink()
     return True
 
 

@@ -3,8 +3,8 @@
 `partial/` holds what is being written, `inbox/` what is kept and not yet in the worklist,
 `studies/` what is in the worklist, `results/` what this node made. A received file is synced, moves
 to the inbox, and its name is synced before the sender hears of it; once the worklist has it, it
-moves to its study. One process receives into a folder and holds its `lock`. Nothing here knows what
-a dataset means.
+moves to its study. One node works in a folder and holds its `lock`; its receivers, which are
+processes of their own, write into it too. Nothing here knows what a dataset means.
 """
 
 import fcntl
@@ -13,21 +13,28 @@ import heapq
 import os
 import re
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Self
 from uuid import uuid4
 
 from dicomnode.errors import BadUID, Conflict, StoreError, StoreFull, Unreadable
-from dicomnode.storage.durable import FolderSync, disk_errors, sync_folder, take_name
+from dicomnode.storage.durable import (
+    FolderLock,
+    FolderSync,
+    disk_errors,
+    make_folder,
+    sync_folder,
+    take_name,
+)
 
 __all__ = ["Bytes", "Incoming", "Kept", "ObjectStore", "dataset_offset", "dataset_sha256"]
 
 _CHUNK_BYTES = 1024 * 1024
 _ROOM_CHECKED_EVERY_BYTES = 16 * 1024 * 1024
+_MOST_PIECES = 256  #: in one call of the system; more are joined
 _NAME = re.compile(r"[0-9]+(\.[0-9a-f]+)*")
 
 
@@ -52,7 +59,7 @@ class ObjectStore:
         self._studies = folder / "studies"
         self._results = folder / "results"
         self._min_free_bytes = min_free_bytes
-        self._moving = threading.Lock()  #: held while a name is looked for and taken
+        self._moving = FolderLock(folder / "moving")  #: held while a name is looked for and taken
         self._inbox_sync = FolderSync(self._inbox)
 
     @contextmanager
@@ -65,7 +72,7 @@ class ObjectStore:
         place = f"{self._folder} (storage.folder in node.toml)"
         try:
             with disk_errors():
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folder(self._folder)
                 lock = (self._folder / "lock").open("ab")
         except StoreError as error:
             raise StoreError(f"cannot keep images in {place}: {error}") from error
@@ -80,8 +87,9 @@ class ObjectStore:
     def prepare(self) -> None:
         """Make the folders, and drop what was being written when the node last stopped."""
         with disk_errors():
+            make_folder(self._folder)
             for folder in (self._partial, self._inbox, self._studies, self._results):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder.mkdir(mode=0o700, exist_ok=True)
             for left in self._partial.iterdir():
                 if left.is_dir():
                     shutil.rmtree(left)
@@ -162,7 +170,8 @@ class ObjectStore:
     def free_bytes(self) -> int:
         """Room on the disk, as far as this process may use it."""
         with disk_errors():
-            return shutil.disk_usage(self._partial).free
+            found = os.statvfs(self._partial)
+        return found.f_bavail * found.f_frsize
 
     def check_room(self) -> None:
         """StoreFull when less room is left than the administrator wants to stay free."""
@@ -177,8 +186,8 @@ class ObjectStore:
     def admit(self, partial: Path, study_uid: str, name: str) -> BinaryIO | None:
         """Move a synced file to the inbox; or, where its name is taken, open what is there."""
         final = self._inbox / f"{_checked(name)}.dcm"
+        settled = self.path_of(study_uid, name)
         with self._moving:
-            settled = self.path_of(study_uid, name)
             if settled.exists():
                 return settled.open("rb")
             return None if take_name(partial, final) else final.open("rb")
@@ -197,7 +206,7 @@ class Incoming:
         self._store = store
         self._room_checked_at = 0
         with disk_errors():
-            self._file = path.open("xb", buffering=0)
+            self._file = path.open("x+b", buffering=0)
 
     def __enter__(self) -> Self:
         return self
@@ -205,28 +214,29 @@ class Incoming:
     def __exit__(self, *raised: object) -> None:
         self.discard()
 
-    def write(self, data: Bytes) -> None:
+    def write(self, *pieces: Bytes) -> None:
         """Append bytes; StoreFull when the disk runs out of room."""
-        left = memoryview(data)
+        left = list(pieces)
+        if len(left) > _MOST_PIECES:
+            left = [b"".join(left)]
         with disk_errors(self.path):
             while left:
-                written = self._file.write(left)
+                written = os.writev(self._file.fileno(), left)
                 self.size += written
-                left = left[written:]
+                left = _after(left, written)
         if self.size - self._room_checked_at >= _ROOM_CHECKED_EVERY_BYTES:
             self._room_checked_at = self.size
             self._store.check_room()
 
+    @property
     def written(self) -> BinaryIO:
-        """Open what was written so far, for reading."""
-        with disk_errors():
-            return self.path.open("rb")
+        """What was written so far, for reading; its owner sees to the position."""
+        return self._file
 
     def finish(self) -> None:
-        """Put every byte on the disk; nothing can be written after."""
+        """Put every byte on the disk; nothing may be written after."""
         with disk_errors(self.path):
             os.fsync(self._file.fileno())
-            self._file.close()
 
     def keep(self, study_uid: str, sop_instance_uid: str, *, keep_both: bool = False) -> Kept:
         """Put the object into the inbox, durably, and say whether it is new.
@@ -254,10 +264,11 @@ class Incoming:
             return Kept.SAME if _same_dataset(ours, taken) else None
 
     def discard(self) -> None:
-        """Forget the object; does nothing to one that was kept."""
-        with disk_errors():
+        """Forget what was not kept; what is left of it otherwise goes when the node starts."""
+        with suppress(OSError):
             self._file.close()
-            self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink()
 
 
 def dataset_offset(file: BinaryIO) -> int:
@@ -274,6 +285,15 @@ def dataset_sha256(path: Path) -> str:
     with disk_errors(), path.open("rb") as file:
         file.seek(dataset_offset(file))
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _after(pieces: list[Bytes], count: int) -> list[Bytes]:
+    """What is left of `pieces` behind their first `count` bytes."""
+    for number, piece in enumerate(pieces):
+        if count < len(piece):
+            return [memoryview(piece)[count:], *pieces[number + 1 :]]
+        count -= len(piece)
+    return []
 
 
 def _same_dataset(one: BinaryIO, other: BinaryIO) -> bool:

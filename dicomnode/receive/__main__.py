@@ -1,0 +1,61 @@
+"""A receiver as a process of its own: `python -m dicomnode.receive CONFIG LISTENING LINE`.
+
+Started by the node with two sockets by their handles: the one that listens, and the line to the
+desk. It imports what receiving needs and nothing else, so it is small and starts quickly.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from dicomnode.config.load import Settings, load
+from dicomnode.log import configure
+from dicomnode.receive.desk_line import DistantDesk
+from dicomnode.receive.intake import Intake
+from dicomnode.receive.server import StoreServer
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.spool import Spool
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, listening: socket.socket, line: socket.socket) -> None:
+    """Receive until the desk says stop; end at once where the desk is gone."""
+    told = threading.Event()
+    drain_s: list[float] = []
+
+    def stop(seconds: float | None) -> None:
+        if seconds is None:
+            os._exit(1)  # nobody hears any more what is received: not one more answer may leave
+        drain_s.append(seconds)
+        told.set()
+
+    receive, storage = settings.node.receive, settings.node.storage
+    intake = Intake(
+        ObjectStore(storage.folder, storage.min_free_bytes),
+        conflict=receive.conflict,
+        max_object_bytes=receive.max_object_bytes,
+    )
+    server = StoreServer(receive, DistantDesk(line, stop), intake, Spool(storage.folder))
+    server.start(listening)
+    told.wait()
+    if late := server.stop(drain_s[0]):
+        log.warning("receive.aborted", extra={"count": late})
+
+
+def main() -> None:
+    """What the node starts."""
+    config, listening, line = sys.argv[1:]
+    settings = load(Path(config))
+    configure(level=settings.node.log.level, json_lines=settings.node.log.format == "json")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the node decides when we stop
+    run(settings, socket.socket(fileno=int(listening)), socket.socket(fileno=int(line)))
+
+
+if __name__ == "__main__":
+    main()
