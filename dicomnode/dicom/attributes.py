@@ -1,23 +1,25 @@
 """Careful reading of a dataset: without its pixels, without surprises.
 
 A header is everything before group 5000: curves, functional groups, waveforms, overlays and pixels
-come after, and nobody who asks who, what and when needs them. Long values are left out as well.
+come after, and nobody who asks who, what and when needs them. Sequences and long values are left
+out as well, so that no object can make reading it costly.
 """
 
 import warnings
-import zlib
-from io import BytesIO
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from pydicom import Dataset, FileDataset, Sequence
+from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
-from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filereader import read_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
+from dicomnode.dicom.elements import read_elements
 from dicomnode.dicom.sop_classes import encoding_of
-from dicomnode.errors import StoreError, Unreadable
+from dicomnode.dicom.walker import Element
+from dicomnode.errors import ObjectRefused, StoreError, Unreadable
 
 __all__ = ["MANUFACTURER", "Header", "made_by_us", "read_header", "text"]
 
@@ -27,14 +29,14 @@ MANUFACTURER = "dicomnode"
 Header = FileDataset
 
 _HEADER_ENDS = 0x50000000
-_UNDEFINED = 0xFFFFFFFF
-_LONGEST_VALUE_BYTES = 1024 * 1024
-_LONGEST_HEADER_BYTES = 64 * 1024 * 1024  #: of a deflated dataset, inflated
+_LONGEST_VALUE_BYTES = 64 * 1024
+_LONGEST_HEADER_BYTES = 16 * 1024 * 1024
+_MOST_ELEMENTS = 100_000  #: of a header; each costs half a kilobyte of memory
 _FILE_META_STARTS = 132 + 12  #: preamble, prefix, and File Meta Information Group Length
 
 
 def read_header(path: Path) -> Header:
-    """Read a Part 10 file up to group 5000, with its file meta.
+    """Read a Part 10 file up to group 5000, with its file meta and without its sequences.
 
     Raises:
         Unreadable: it is no DICOM file, or cannot be parsed.
@@ -46,6 +48,8 @@ def read_header(path: Path) -> Header:
             return _read(path)
     except OSError as error:
         raise StoreError(f"the file cannot be read: {error.strerror}") from error
+    except ObjectRefused as error:
+        raise Unreadable(str(error)) from error
     except Exception as error:  # pydicom raises whatever a broken file makes Python raise
         raise Unreadable(f"the header cannot be parsed: {type(error).__name__}") from error
 
@@ -74,25 +78,16 @@ def made_by_us(ds: Dataset) -> bool:
 
 def _read(path: Path) -> Header:
     meta = read_file_meta_info(path)
-    encoding = encoding_of(str(meta.TransferSyntaxUID))
-    too_long: list[BaseTag] = []
-
-    def ends(tag: BaseTag, vr: str | None, length: int) -> bool:
-        if _LONGEST_VALUE_BYTES < length < _UNDEFINED:
-            too_long.append(tag)
-        return int(tag) >= _HEADER_ENDS
-
+    syntax = str(meta.TransferSyntaxUID)
+    encoding = encoding_of(syntax)
+    start = _FILE_META_STARTS + int(meta.FileMetaInformationGroupLength)
     with path.open("rb") as file:
-        file.seek(_FILE_META_STARTS + int(meta.FileMetaInformationGroupLength))
-        ds = read_dataset(
-            _inflated(file) if encoding.deflated else file,
-            encoding.implicit_vr,
-            encoding.little_endian,
-            stop_when=ends,
-            defer_size=_LONGEST_VALUE_BYTES,
-        )
-    for tag in too_long:
-        ds.pop(tag, None)
+        elements = read_elements(file, start, syntax, longest_bytes=_LONGEST_VALUE_BYTES)
+        ds = Dataset({element.tag: element for element in _header(elements)})
+    charset = ds.get("SpecificCharacterSet")
+    ds.set_original_encoding(
+        encoding.implicit_vr, encoding.little_endian, convert_encodings(charset)
+    )
     return FileDataset(
         path,
         ds,
@@ -102,17 +97,19 @@ def _read(path: Path) -> Header:
     )
 
 
-def _inflated(file: BinaryIO) -> BinaryIO:
-    """The beginning of a deflated dataset; a header is never as long as the limit."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    out = BytesIO()
-    while not inflater.eof and (left := _LONGEST_HEADER_BYTES - out.tell()) > 0:
-        packed = inflater.unconsumed_tail or file.read(64 * 1024)
-        if not packed:
+def _header(elements: Iterator[Element]) -> Iterator[RawDataElement]:
+    """As pydicom wants them; none that is long, and not so many that they fill the memory."""
+    size = 0
+    for number, (tag, vr, value, little_endian) in enumerate(elements, start=1):
+        if tag >= _HEADER_ENDS:
             break
-        out.write(inflater.decompress(packed, left))
-    out.seek(0)
-    return out
+        size += len(value or b"")
+        if number > _MOST_ELEMENTS or size > _LONGEST_HEADER_BYTES:
+            raise Unreadable("the header is larger than any")
+        if value is not None:
+            yield RawDataElement(
+                BaseTag(tag), vr.decode() or None, len(value), value, 0, not vr, little_endian
+            )
 
 
 def _undeclared(ds: Dataset, keyword: str) -> str | None:

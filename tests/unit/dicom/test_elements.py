@@ -19,7 +19,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
-from dicomnode.dicom import elements
+from dicomnode.dicom import walker
 from dicomnode.dicom.elements import read_identity
 from dicomnode.dicom.sop_classes import encoding_of
 from dicomnode.errors import ObjectRefused, TooLarge, Unreadable
@@ -221,7 +221,7 @@ def test_endless_nesting_is_refused_at_once(depth: int) -> None:
 
 
 def test_more_elements_than_anyone_needs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(elements, "_MOST_ELEMENTS", 1000)
+    monkeypatch.setattr(walker, "_MOST_ELEMENTS", 1000)
     with pytest.raises(Unreadable, match="more than 1000 elements"):
         walk(HEADER_ONLY + bytes(8 * 1001))
 
