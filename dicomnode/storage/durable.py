@@ -44,10 +44,10 @@ class FolderSync:
 
 
 class FolderLock:
-    """Held by one thread of one process at a time; the file of it stays where it is."""
+    """A folder's lock: held by one thread of one process at a time."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
         self._handle = -1
 
@@ -55,7 +55,7 @@ class FolderLock:
         self._lock.acquire()
         try:
             if self._handle < 0:
-                self._handle = os.open(self._file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                self._handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._handle, fcntl.LOCK_EX)
         except BaseException:
             self._lock.release()

@@ -59,7 +59,7 @@ class ObjectStore:
         self._studies = folder / "studies"
         self._results = folder / "results"
         self._min_free_bytes = min_free_bytes
-        self._moving = FolderLock(folder / "moving")  #: held while a name is looked for and taken
+        self._moving = FolderLock(self._inbox)  #: held while a name is looked for and taken
         self._inbox_sync = FolderSync(self._inbox)
 
     @contextmanager

@@ -1,40 +1,64 @@
 """Who may open an association, and who is inside."""
 
-from pathlib import Path
-from typing import cast
+import socket
+import threading
+from collections.abc import Iterator
 
 import pytest
-from pynetdicom.association import Association as DicomAssociation
 
 from dicomnode.config.settings import ReceiveSettings
-from dicomnode.receive.desk import Desk, Rejection
-from dicomnode.receive.intake import Intake
-from dicomnode.receive.server import StoreServer
+from dicomnode.receive.desk import Admission, Desk, FrontDesk
+from dicomnode.receive.desk_line import DistantDesk, attend, say_stop
+from dicomnode.receive.negotiation import Rejection
 from dicomnode.records import Association, Peer
-from dicomnode.storage.objects import ObjectStore
 from tests.factories import make_peer
 from tests.fakes import RememberingListener
 
-WHO = cast(DicomAssociation, object())
+OTHER = make_peer(name="other", ae_title="OTHER")
 
 
-def make_desk(folder: Path, peers: dict[str, Peer] | None = None, most: int = 2) -> Desk:
-    settings = ReceiveSettings().model_copy(update={"max_associations": most})
+def make_desk(
+    peers: dict[str, Peer] | None = None,
+    listener: RememberingListener | None = None,
+    *,
+    has_room: bool = True,
+    **changes: int,
+) -> FrontDesk:
+    settings = ReceiveSettings().model_copy(update={"max_associations": 2} | changes)
     if peers is None:
         peers = {"modality": make_peer()}
-    return Desk(settings, peers, Intake(ObjectStore(folder)), RememberingListener())
+    return FrontDesk(settings, peers, listener or RememberingListener(), lambda: has_room)
 
 
 def ask(
-    desk: Desk, calling: str = "MODALITY", called: str = "DICOMNODE"
-) -> Association | Rejection:
-    return desk.admit(WHO, calling, called, "127.0.0.1")
+    desk: Desk,
+    calling: str = "MODALITY",
+    called: str = "DICOMNODE",
+    address: str = "127.0.0.1",
+    *,
+    stores: bool = True,
+) -> Admission | Rejection:
+    return desk.admit(calling, called, address, stores=stores)
 
 
-def test_a_peer_that_may_send_is_let_in(tmp_path: Path) -> None:
-    answer = ask(make_desk(tmp_path))
-    assert answer == Association(
-        id=1, calling_ae="MODALITY", called_ae="DICOMNODE", address="127.0.0.1"
+def let_in(desk: Desk, calling: str = "MODALITY", address: str = "127.0.0.1") -> Association:
+    answer = ask(desk, calling, address=address)
+    assert isinstance(answer, Admission)
+    return answer.association
+
+
+def turned_back(desk: Desk, calling: str = "MODALITY", address: str = "127.0.0.1") -> Rejection:
+    answer = ask(desk, calling, address=address)
+    assert isinstance(answer, Rejection)
+    return answer
+
+
+def test_a_peer_that_may_send_is_let_in() -> None:
+    assert ask(make_desk()) == Admission(
+        association=Association(
+            id=1, calling_ae="MODALITY", called_ae="DICOMNODE", address="127.0.0.1"
+        ),
+        may_store=True,
     )
 
 
@@ -49,15 +73,22 @@ def test_a_peer_that_may_send_is_let_in(tmp_path: Path) -> None:
     ],
 )
 def test_everybody_else_is_not(
-    tmp_path: Path, peers: dict[str, Peer], calling: str, called: str, reason: int
+    peers: dict[str, Peer], calling: str, called: str, reason: int
 ) -> None:
-    answer = ask(make_desk(tmp_path, peers), calling, called)
+    answer = ask(make_desk(peers), calling, called)
     assert isinstance(answer, Rejection)
     assert (answer.result, answer.source, answer.reason) == (1, 1, reason)
 
 
-def test_who_is_not_let_in_is_told_in_the_log_what_would_help(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
+def test_a_peer_that_confirms_storage_is_let_in_and_may_not_store() -> None:
+    pacs = make_peer(may_send=False, storage_commitment=True)
+    answer = ask(make_desk({"pacs": pacs}))
+    assert isinstance(answer, Admission)
+    assert not answer.may_store
+
+
+def test_who_is_not_let_in_is_told_in_the_log_what_would_help() -> None:
+    desk = make_desk()
     stranger, misled = ask(desk, calling="STRANGER"), ask(desk, called="OTHER")
 
     assert isinstance(stranger, Rejection)
@@ -67,32 +98,123 @@ def test_who_is_not_let_in_is_told_in_the_log_what_would_help(tmp_path: Path) ->
     assert misled.words == "called AE title is not ours, DICOMNODE"
 
 
-def test_a_place_is_free_again_when_somebody_leaves(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, most=1)
-    first = ask(desk)
-    assert isinstance(first, Association)
-    assert isinstance(ask(desk), Rejection)
-    desk.leave(first)
-    second = ask(desk)
-    assert isinstance(second, Association)
-    assert second.id != first.id
+def test_a_place_is_free_again_when_somebody_leaves() -> None:
+    desk = make_desk(max_associations=1)
+    first = let_in(desk)
+    assert turned_back(desk).result == 2
+    desk.ended(first)
+    assert let_in(desk).id != first.id
 
 
-def test_nobody_is_let_in_while_stopping(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
-    inside = ask(desk)
+def test_one_peer_alone_may_take_every_place() -> None:
+    desk = make_desk(max_associations=8)
+    for _ in range(8):
+        let_in(desk)
+    assert turned_back(desk).words == "as many associations are open as are allowed"
+
+
+def test_a_peer_that_opens_ever_more_leaves_places_for_the_others() -> None:
+    desk = make_desk({"modality": make_peer(), "other": OTHER}, max_associations=8)
+    for _ in range(6):
+        let_in(desk)
+    answer = turned_back(desk)
+    assert (answer.result, answer.source, answer.reason) == (2, 3, 2)
+    assert turned_back(desk, "OTHER").result == 2  # it calls from the same address
+    let_in(desk, "OTHER", "127.0.0.2")
+
+
+def test_the_limit_for_one_caller_can_be_set() -> None:
+    desk = make_desk(max_associations=8, max_associations_of_one=1)
+    let_in(desk)
+    assert turned_back(desk, address="127.0.0.2").reason == 2
+
+
+def test_below_the_low_water_mark_senders_are_turned_back_for_the_moment_and_echoes_are_not() -> (
+    None
+):
+    desk = make_desk(has_room=False)
+    answer = turned_back(desk)
+    assert (answer.result, answer.source, answer.reason) == (2, 3, 1)
+    assert isinstance(ask(desk, stores=False), Admission)
+
+
+def test_nobody_is_let_in_while_stopping() -> None:
+    desk = make_desk()
+    let_in(desk)
     desk.close()
-    answer = ask(desk)
-    assert isinstance(answer, Rejection)
-    assert answer.result == 2
-    assert desk.wait_empty(0) == [WHO]
-    assert isinstance(inside, Association)
-    desk.leave(inside)
-    assert desk.wait_empty(0) == []
+    assert turned_back(desk).result == 2
 
 
-def test_a_server_that_was_not_started_says_its_port_and_can_be_stopped(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
-    server = StoreServer(desk.settings, desk.peers, desk.intake, desk.listener)
-    assert server.port == 11112
-    server.stop(0)
+# --- the line -----------------------------------------------------------------------------------
+
+
+class Line:
+    """A desk, a line to it, and a receiver's end of it."""
+
+    def __init__(self) -> None:
+        self.listener = RememberingListener()
+        self.desk = make_desk(listener=self.listener)
+        self.ours, self.theirs = socket.socketpair()
+        self.stops: list[float | None] = []
+        self.stopped = threading.Condition()
+        self.distant = DistantDesk(self.theirs, self.stop)
+        self.attending = threading.Thread(target=attend, args=(self.ours, self.desk))
+        self.attending.start()
+
+    def stop(self, seconds: float | None) -> None:
+        with self.stopped:
+            self.stops.append(seconds)
+            self.stopped.notify_all()
+
+    def hang_up(self) -> None:
+        """The receiver dies."""
+        self.theirs.shutdown(socket.SHUT_RDWR)
+        self.attending.join(5)
+        assert not self.attending.is_alive()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line()
+    yield line
+    line.hang_up()
+    line.ours.close()
+    line.theirs.close()
+
+
+def test_the_desk_answers_over_the_line(line: Line) -> None:
+    assert ask(line.distant) == Admission(
+        association=Association(
+            id=1, calling_ae="MODALITY", called_ae="DICOMNODE", address="127.0.0.1"
+        ),
+        may_store=True,
+    )
+    assert ask(line.distant, "STRANGER") == ask(line.desk, "STRANGER")
+
+
+def test_what_is_told_over_the_line_arrives_in_order(line: Line) -> None:
+    inside = let_in(line.distant)
+    line.distant.kept(inside, "1.2", "1.2.1")
+    line.distant.conflict(inside, "1.2", "1.2.2")
+    line.distant.turned_away(inside)
+    line.distant.ended(inside)
+    assert line.listener.wait_ended(1)
+    assert line.listener.kept_uids == ["1.2.1"]
+    assert line.listener.conflicts == ["1.2.2"]
+    assert line.listener.turned_away_from == [inside]
+    assert line.listener.ends == [inside]
+
+
+def test_the_associations_of_a_receiver_that_died_have_ended(line: Line) -> None:
+    first, second = let_in(line.distant), let_in(line.distant)
+    line.hang_up()
+    assert line.listener.ends == [first, second]
+    let_in(line.desk)
+
+
+def test_a_receiver_hears_when_to_stop_and_when_nobody_listens_any_more(line: Line) -> None:
+    say_stop(line.ours, 2.5)
+    line.ours.shutdown(socket.SHUT_WR)
+    with line.stopped:
+        assert line.stopped.wait_for(lambda: len(line.stops) == 2, 5)
+    assert line.stops == [2.5, None]
