@@ -8,6 +8,8 @@ and Orthanc sync what they acknowledge; storescp syncs nothing.
 import json
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,6 +48,7 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Every round, as JSON.")] = None,
 ) -> None:
     """Measure receivers side by side, and compare the node with its goals."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops what it started
     chosen = [name for name in targets.split(",") if name == "disk" or _is_here(name)]
     with _folder(folder) as place:
         if latency:

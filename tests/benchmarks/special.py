@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -34,7 +35,7 @@ def latency(folder: Path) -> list[dict[str, Any]]:
 
 def _until_ready(receiver: Receiver, uids: UIDs) -> float:
     study = next(uids)
-    with _open(receiver, "tiny").accepted() as association:
+    with _open(receiver) as association:
         message = association.message(study, next(uids))
         for _ in range(3):
             association.store(message, next(uids))
@@ -55,43 +56,36 @@ def idle(folder: Path, targets: list[str], count: int) -> list[dict[str, Any]]:
 
 def _idle(receiver: Receiver, count: int) -> dict[str, Any]:
     before, started = usage(receiver.pid), time.monotonic()
-    opened = [association for _ in range(count) if (association := _try(receiver))]
-    accepted = [one for one in opened if _accepted(one)]
-    accept_s = time.monotonic() - started
-    time.sleep(1)
-    then, since = usage(receiver.pid), time.monotonic()
-    time.sleep(_IDLE_S)
-    now = usage(receiver.pid)
-    share = (now.cpu_s - then.cpu_s) / (time.monotonic() - since)
-    released = sum(map(_released, accepted))
+    with ThreadPoolExecutor(count) as pool:
+        opened = [one for one in pool.map(lambda _: _accepted(receiver), range(count)) if one]
+        accept_s = time.monotonic() - started
+        time.sleep(1)
+        then, since = usage(receiver.pid), time.monotonic()
+        time.sleep(_IDLE_S)
+        now = usage(receiver.pid)
+        share = (now.cpu_s - then.cpu_s) / (time.monotonic() - since)
+        released = sum(pool.map(_released, opened))
     return {
-        "accepted": len(accepted),
-        "accept_s": round(accept_s, 2),
+        "accepted": len(opened),
+        "in s": round(accept_s, 2),
         "released": released,
-        "core_percent": round(share * 100, 1),
+        "core %": round(share * 100, 1),
         "threads": now.threads,
         "processes": now.processes,
-        "grown_mb": round((now.rss_bytes - before.rss_bytes) / 1e6),
+        "grown MB": round((now.rss_bytes - before.rss_bytes) / 1e6),
     }
 
 
-def _open(receiver: Receiver, sample: str) -> ReplayAssociation:
-    return ReplayAssociation(receiver.port, receiver.ae_title, "BENCH", SAMPLES[sample])
+def _open(receiver: Receiver) -> ReplayAssociation:
+    sample = SAMPLES["tiny"]
+    return ReplayAssociation(receiver.port, receiver.ae_title, "BENCH", sample).accepted()
 
 
-def _try(receiver: Receiver) -> ReplayAssociation | None:
+def _accepted(receiver: Receiver) -> ReplayAssociation | None:
     try:
-        return _open(receiver, "tiny")
+        return _open(receiver)
     except PeerAway:
         return None
-
-
-def _accepted(association: ReplayAssociation) -> bool:
-    try:
-        association.accepted()
-    except PeerAway:
-        return False
-    return True
 
 
 def _released(association: ReplayAssociation) -> bool:
@@ -111,9 +105,9 @@ def big(folder: Path, targets: list[str], gigabytes: float) -> list[dict[str, An
     def measure(receiver: Receiver) -> dict[str, Any]:
         measured = load(receiver, "", 1, 1, gigabytes=gigabytes)
         return {
-            "mb_per_s": round(measured.mb_per_s),
-            "peak_mb": round(measured.peak_mb),
-            "grown_mb": round(measured.grown_mb),
+            "MB/s": round(measured.mb_per_s),
+            "peak MB": round(measured.peak_mb),
+            "grown MB": round(measured.grown_mb),
         }
 
     return _each(folder, targets, measure)
