@@ -116,6 +116,8 @@ class Delivery:
     attempts: int
     not_before: datetime  #: aware, UTC
     message: str  #: what the peer said last, in words
+    asked: bool  #: was the peer asked to confirm that it keeps the result?
+    confirmed_at: datetime | None  #: aware, UTC; when it did
 
 
 class Verdict(StrEnum):

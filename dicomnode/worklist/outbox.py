@@ -294,6 +294,8 @@ def _deliveries(tx: Connection, which: sa.ColumnElement[bool]) -> list[Delivery]
         results.c.study_uid,
         results.c.sop_instance_uid,
         results.c.kind,
+        deliveries.c.commitment_id.is_not(None).label("asked"),
+        deliveries.c.confirmed_at,
     )
     rows = tx.execute(
         sa.select(*columns)

@@ -4,25 +4,33 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from dicomnode.records import DeliveryState
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import history
 from dicomnode.worklist.states import ENDED
-from dicomnode.worklist.tables import instances, jobs, matches, studies
+from dicomnode.worklist.tables import deliveries, instances, jobs, matches, studies
 
 __all__ = ["forget", "to_remove"]
 
 
 def to_remove(tx: Connection, *, before: datetime, limit: int = 100) -> list[str]:
-    """Studies whose images may go: nothing came and nothing happened since `before`, and no job
-    is open, failed or undelivered. None of them changes before the transaction ends.
+    """Studies whose images may go: nothing came and nothing happened since `before`, no job is
+    open, failed or undelivered, no result is owed (again), and nobody was promised that they are
+    kept. None of them changes before the transaction ends.
     """
     alive = sa.exists().where(
         jobs.c.study_uid == studies.c.study_uid,
         jobs.c.state.not_in(sorted(ENDED)) | (jobs.c.updated_at >= before),
     )
+    owed = sa.exists().where(
+        jobs.c.study_uid == studies.c.study_uid,
+        deliveries.c.job_id == jobs.c.id,
+        deliveries.c.state == DeliveryState.OWED,
+    )
     over = (
         sa.select(studies.c.study_uid)
-        .where(studies.c.removed_at.is_(None), studies.c.last_received_at < before, ~alive)
+        .where(studies.c.removed_at.is_(None), studies.c.last_received_at < before)
+        .where(studies.c.promised_at.is_(None), ~alive, ~owed)
         .order_by(studies.c.last_received_at)
     )
     locked = over.limit(limit).with_for_update(skip_locked=True, key_share=True)

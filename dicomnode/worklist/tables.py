@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from dicomnode.storage.database import UTCDateTime, Words
 
 __all__ = [
+    "commitments",
     "deliveries",
     "history",
     "instances",
@@ -29,6 +30,7 @@ metadata = sa.MetaData(
 _UID = sa.String(64)
 _STATE = sa.String(16)
 _OWED = sa.text("state = 'owed'")
+_UNCONFIRMED = sa.text("confirmed_at IS NULL AND state = 'sent'")
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -48,6 +50,7 @@ studies = sa.Table(
     sa.Column("first_received_at", UTCDateTime, nullable=False),
     sa.Column("last_received_at", UTCDateTime, nullable=False),
     sa.Column("removed_at", UTCDateTime),  # when retention removed its images
+    sa.Column("promised_at", UTCDateTime),  # when we committed ourselves to keep images of it
     sa.Index(None, "removed_at", "last_received_at"),
 )
 
@@ -113,6 +116,18 @@ results = sa.Table(
     sqlite_autoincrement=True,
 )
 
+#: What peers were asked to confirm (Storage Commitment, PS3.4 Annex J).
+commitments = sa.Table(
+    "commitments",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("transaction_uid", _UID, nullable=False, unique=True),
+    sa.Column("peer", sa.String(64), nullable=False),
+    sa.Column("asked_at", UTCDateTime, nullable=False),
+    sa.Column("answered_at", UTCDateTime),
+    sqlite_autoincrement=True,
+)
+
 deliveries = sa.Table(
     "deliveries",
     metadata,
@@ -126,10 +141,19 @@ deliveries = sa.Table(
     sa.Column("lease", sa.String(128)),
     sa.Column("lease_until", UTCDateTime),
     sa.Column("message", Words, nullable=False),  # what the peer said last
+    sa.Column("commitment_id", _ID, sa.ForeignKey("commitments.id")),  # of the last question
+    sa.Column("confirmed_at", UTCDateTime),  # when the peer confirmed that it keeps the result
     sa.Column("created_at", UTCDateTime, nullable=False),
     sa.Column("updated_at", UTCDateTime, nullable=False),
     sa.UniqueConstraint("result_id", "peer"),
     sa.Index("ix_deliveries_owed", "peer", "id", postgresql_where=_OWED, sqlite_where=_OWED),
+    sa.Index(
+        "ix_deliveries_unconfirmed",
+        "peer",
+        "created_at",
+        postgresql_where=_UNCONFIRMED,
+        sqlite_where=_UNCONFIRMED,
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -1,4 +1,4 @@
-"""The first tables: studies, instances, matches, jobs, results, deliveries, history."""
+"""The first tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("first_received_at", UTCDateTime(), nullable=False),
         sa.Column("last_received_at", UTCDateTime(), nullable=False),
         sa.Column("removed_at", UTCDateTime(), nullable=True),
+        sa.Column("promised_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("study_uid", name=op.f("pk_studies")),
     )
     op.create_index(
@@ -131,6 +132,17 @@ def upgrade() -> None:
     op.create_index(op.f("ix_results_job_id"), "results", ["job_id"], unique=False)
     op.create_index(op.f("ix_results_study_uid"), "results", ["study_uid"], unique=False)
     op.create_table(
+        "commitments",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("transaction_uid", sa.String(length=64), nullable=False),
+        sa.Column("peer", sa.String(length=64), nullable=False),
+        sa.Column("asked_at", UTCDateTime(), nullable=False),
+        sa.Column("answered_at", UTCDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_commitments")),
+        sa.UniqueConstraint("transaction_uid", name=op.f("uq_commitments_transaction_uid")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "deliveries",
         sa.Column("id", _ID, nullable=False),
         sa.Column("result_id", _ID, nullable=False),
@@ -142,8 +154,13 @@ def upgrade() -> None:
         sa.Column("lease", sa.String(length=128), nullable=True),
         sa.Column("lease_until", UTCDateTime(), nullable=True),
         sa.Column("message", Words(), nullable=False),
+        sa.Column("commitment_id", _ID, nullable=True),
+        sa.Column("confirmed_at", UTCDateTime(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("updated_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["commitment_id"], ["commitments.id"], name=op.f("fk_deliveries_commitment_id")
+        ),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_deliveries_job_id")),
         sa.ForeignKeyConstraint(
             ["result_id"], ["results.id"], name=op.f("fk_deliveries_result_id")
@@ -162,9 +179,20 @@ def upgrade() -> None:
         postgresql_where=owed,
         sqlite_where=owed,
     )
+    unconfirmed = sa.text("confirmed_at IS NULL AND state = 'sent'")
+    op.create_index(
+        "ix_deliveries_unconfirmed",
+        "deliveries",
+        ["peer", "created_at"],
+        unique=False,
+        postgresql_where=unconfirmed,
+        sqlite_where=unconfirmed,
+    )
 
 
 def downgrade() -> None:
     """Drop every table."""
-    for table in ("deliveries", "results", "matches", "history", "jobs", "instances", "studies"):
+    for table in ("deliveries", "commitments", "results", "matches", "history", "jobs"):
         op.drop_table(table)
+    op.drop_table("instances")
+    op.drop_table("studies")
