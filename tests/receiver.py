@@ -1,49 +1,66 @@
 """A receiver of our own on a free port, with a folder behind it and a listener beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from dicomnode.config.settings import ReceiveSettings
-from dicomnode.receive.desk import FrontDesk
+from dicomnode.receive.desk import FrontDesk, Listener
 from dicomnode.receive.intake import Intake
 from dicomnode.receive.server import StoreServer, listen
+from dicomnode.records import Peer
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.storage.spool import Spool
 from tests.factories import make_peer
 from tests.fakes import RememberingListener
 
-__all__ = ["Receiver", "running"]
+__all__ = ["Receiver", "ReceiverHere", "running"]
 
 PEERS = {"modality": make_peer(), "deaf": make_peer(name="deaf", ae_title="DEAF", may_send=False)}
 
 
-class Receiver:
-    """A running receiver and what is behind it."""
+class ReceiverHere:
+    """A receiver and its desk in this process; else as `node.receivers.Receivers`."""
 
-    def __init__(self, folder: Path, **changes: object) -> None:
-        values = {"port": 0, "idle_timeout_s": 5.0} | changes
-        settings = ReceiveSettings().model_copy(update=values)
-        self.store = ObjectStore(folder)
-        self.store.prepare()
-        self.listener = RememberingListener()
-        intake = Intake(
-            self.store, conflict=settings.conflict, max_object_bytes=settings.max_object_bytes
-        )
-        self.settings = settings
-        self.desk = FrontDesk(settings, PEERS, self.listener, lambda: self.has_room)
+    def __init__(
+        self,
+        settings: ReceiveSettings,
+        peers: Mapping[str, Peer],
+        store: ObjectStore,
+        listener: Listener,
+    ) -> None:
         self.has_room = True
-        self.spool = Spool(folder)
-        self.server = StoreServer(settings, self.desk, intake, self.spool)
+        self._settings = settings
+        self._desk = FrontDesk(settings, peers, listener, lambda: self.has_room)
+        intake = Intake(
+            store, conflict=settings.conflict, max_object_bytes=settings.max_object_bytes
+        )
+        self._server = StoreServer(settings, self._desk, intake, Spool(store.folder))
+
+    @property
+    def port(self) -> int:
+        return self._server.port
 
     def start(self) -> None:
         """Listen and receive."""
-        self.server.start(listen(self.settings))
+        self._server.start(listen(self._settings))
 
     def stop(self, drain_s: float) -> None:
         """Let in nobody any more, and end what is open."""
-        self.desk.close()
-        self.server.stop(drain_s)
+        self._desk.close()
+        self._server.stop(drain_s)
+
+
+class Receiver:
+    """A receiver of our own and what is behind it."""
+
+    def __init__(self, folder: Path, **changes: object) -> None:
+        settings = ReceiveSettings().model_copy(update={"port": 0, "idle_timeout_s": 5.0} | changes)
+        self.store = ObjectStore(folder)
+        self.store.prepare()
+        self.spool = Spool(folder)
+        self.listener = RememberingListener()
+        self.server = ReceiverHere(settings, PEERS, self.store, self.listener)
 
     def kept(self) -> dict[str, bytes]:
         """Name and dataset of everything in the inbox."""
@@ -57,8 +74,8 @@ class Receiver:
 @contextmanager
 def running(folder: Path, **changes: object) -> Iterator[Receiver]:
     node = Receiver(folder, **changes)
-    node.start()
+    node.server.start()
     try:
         yield node
     finally:
-        node.stop(0)
+        node.server.stop(0)

@@ -53,7 +53,7 @@ class ObjectStore:
     """The node's folder of objects."""
 
     def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
-        self._folder = folder
+        self.folder = folder  #: where all of it lies
         self._partial = folder / "partial"
         self._inbox = folder / "inbox"
         self._studies = folder / "studies"
@@ -69,15 +69,15 @@ class ObjectStore:
         Raises:
             StoreError: another node works here, or the folder cannot be had.
         """
-        place = f"{self._folder} (storage.folder in node.toml)"
+        place = f"{self.folder} (storage.folder in node.toml)"
         try:
             with disk_errors():
-                make_folder(self._folder)
-                lock = (self._folder / "lock").open("ab")
+                make_folder(self.folder)
+                lock = (self.folder / "lock").open("ab")
         except StoreError as error:
             raise StoreError(f"cannot keep images in {place}: {error}") from error
         with lock:
-            with disk_errors(self._folder / "lock"):
+            with disk_errors(self.folder / "lock"):
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -87,7 +87,7 @@ class ObjectStore:
     def prepare(self) -> None:
         """Make the folders, and drop what was being written when the node last stopped."""
         with disk_errors():
-            make_folder(self._folder)
+            make_folder(self.folder)
             for folder in (self._partial, self._inbox, self._studies, self._results):
                 folder.mkdir(mode=0o700, exist_ok=True)
             for left in self._partial.iterdir():
@@ -95,7 +95,7 @@ class ObjectStore:
                     shutil.rmtree(left)
                 else:
                     left.unlink()
-            sync_folder(self._folder)
+            sync_folder(self.folder)
 
     def begin(self) -> "Incoming":
         """Open a new object for writing; StoreFull when there is no room for one."""
@@ -179,7 +179,7 @@ class ObjectStore:
         if free < self._min_free_bytes:
             wanted = -(-self._min_free_bytes // 1_000_000)
             raise StoreFull(
-                f"only {free // 1_000_000} MB free in {self._folder}, min_free_bytes wants "
+                f"only {free // 1_000_000} MB free in {self.folder}, min_free_bytes wants "
                 f"{wanted} MB"
             )
 

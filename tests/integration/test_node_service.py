@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pynetdicom.presentation import build_context
@@ -19,17 +19,17 @@ from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.node.counts import StudyCounts
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess
+from dicomnode.node.receivers import Receivers
 from dicomnode.node.registrar import Registrar
 from dicomnode.node.service import Service
 from dicomnode.node.timers import Timers
-from dicomnode.receive.intake import Intake
-from dicomnode.receive.server import StoreServer
 from dicomnode.records import Peer, State, Verdict
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.worklist.schema import upgrade
 from tests.factories import make_dataset, make_peer, write_part10
 from tests.fakes import FakeSend, LeavingDatabase
 from tests.node import all_jobs, inbox, make_pipeline
+from tests.receiver import ReceiverHere
 from tests.running import until
 
 MODALITY = make_peer()
@@ -57,9 +57,7 @@ class Node:
         self.registrar = _Registrar(self.store, self.database, {"all": make_pipeline()})
         self.arrivals = Arrivals(self.registrar.wake, self.registrar.note_conflict)
         self.peers = {MODALITY.name: MODALITY}
-        self.server = StoreServer(
-            ReceiveSettings(port=0), self.peers, Intake(self.store), self.arrivals
-        )
+        self.server = ReceiverHere(ReceiveSettings(port=0), self.peers, self.store, self.arrivals)
         self.send = FakeSend()
         self.courier = Courier(
             MODALITY, self.store, self.database, self.send, DeliverSettings(), holder="node"
@@ -85,7 +83,7 @@ class Node:
     def service(self) -> Service:
         return Service(
             self.store,
-            self.server,
+            cast(Receivers, self.server),
             self.database,
             lambda: self.open(),
             self.registrar,

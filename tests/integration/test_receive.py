@@ -290,7 +290,7 @@ def test_the_end_is_told_once_and_logged_once(
         assoc.send_c_store(part10(make_dataset()))
         end(assoc)
         assert node.listener.wait_ended(1)
-        node.stop(5)
+        node.server.stop(5)
     [record] = [record for record in caplog.records if record.msg == "association.ended"]
     assert (vars(record)["stored"], vars(record)["refused"]) == (1, 0)
     assert len(node.listener.ends) == 1
@@ -299,10 +299,10 @@ def test_the_end_is_told_once_and_logged_once(
 
 def test_stopping_lets_open_associations_end(tmp_path: Path) -> None:
     node = Receiver(tmp_path)
-    node.start()
+    node.server.start()
     assoc = call(node)
     with ThreadPoolExecutor(1) as pool:
-        stopping = pool.submit(node.stop, 10)
+        stopping = pool.submit(node.server.stop, 10)
         assert assoc.send_c_store(part10(make_dataset())).Status == 0
         assoc.release()
         stopping.result(5)
@@ -311,9 +311,9 @@ def test_stopping_lets_open_associations_end(tmp_path: Path) -> None:
 
 def test_stopping_aborts_who_does_not_end(tmp_path: Path) -> None:
     node = Receiver(tmp_path)
-    node.start()
+    node.server.start()
     assoc = call(node)
-    node.stop(0.1)
+    node.server.stop(0.1)
     assoc.join(5)
     assert assoc.is_aborted
     assert len(node.listener.ends) == 1
@@ -322,5 +322,5 @@ def test_stopping_aborts_who_does_not_end(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_an_error(node: Receiver, tmp_path: Path) -> None:
     second = Receiver(tmp_path, port=node.server.port)
     with pytest.raises(OSError, match="in use"):
-        second.start()
-    second.stop(0)
+        second.server.start()
+    second.server.stop(0)

@@ -166,8 +166,8 @@ def test_a_disk_that_fills_up_at_the_first_byte_leaves_nothing(
         raise StoreFull("no room")
 
     monkeypatch.setattr(Incoming, "write", full)
-    with pytest.raises(StoreFull):
-        intake.begin(make_request(make_dataset()))
+    with pytest.raises(StoreFull), intake.begin(make_request(make_dataset())) as reception:
+        reception.flush()
     assert files(tmp_path) == []
 
 
