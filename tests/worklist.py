@@ -18,8 +18,8 @@ from dicomnode.records import (
     Verdict,
 )
 from dicomnode.storage.database import Connection
-from dicomnode.worklist import history, jobs, outbox, queue, studies
-from dicomnode.worklist.studies import Arrival, Entry
+from dicomnode.worklist import arrivals, history, jobs, outbox, queue, studies
+from dicomnode.worklist.arrivals import Arrival, Entry
 from tests.factories import STUDY_UID, uid
 
 __all__ = [
@@ -81,7 +81,8 @@ def make_arrival(number: int = 1, *, study_uid: str = STUDY_UID, **changes: Any)
 
 def enter(tx: Connection, number: int = 1, *, now: datetime = NOW, **changes: Any) -> Entry:
     """Let one image come in."""
-    return studies.enter(tx, make_arrival(number, received_at=now, **changes), now=now)
+    (entry,) = arrivals.enter(tx, [make_arrival(number, received_at=now, **changes)], now=now)
+    return entry
 
 
 def waiting_job(tx: Connection, *, images: int = 1, **changes: Any) -> Job:

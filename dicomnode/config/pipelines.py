@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, ValidationInfo
 
 from dicomnode.config.fields import (
     AETitle,
@@ -34,6 +34,8 @@ def _peer(name: str, info: ValidationInfo) -> str:
         raise ValueError(f"there is no peers/{name}.toml{did_you_mean(name, known)}")
     return name
 
+
+_PATIENCE_S = 10.0
 
 Texts = tuple[str, ...]
 Sender = Annotated[AETitle, AfterValidator(_sender)]
@@ -77,8 +79,12 @@ class MatchSettings(Section):
 class CompleteSettings(Section):
     """When a study counts as complete."""
 
-    quiet_s: PositiveFloat = Field(
-        10.0, description="No image and no open association for so long, in seconds."
+    quiet_s: NonNegativeFloat = Field(
+        10.0,
+        description=(
+            "No image and no open association for so long, in seconds. 0: as soon as its last "
+            "association is released."
+        ),
     )
     limit_s: PositiveFloat = Field(
         1800.0,
@@ -88,6 +94,11 @@ class CompleteSettings(Section):
         "process",
         description="Images still missing then: process what is there, marked partial, or skip.",
     )
+
+    @property
+    def patience_s(self) -> float:
+        """The measure for what takes its time; where `quiet_s` is 0, that is no measure."""
+        return self.quiet_s or _PATIENCE_S
 
 
 class PipelineSettings(Section):

@@ -50,7 +50,10 @@ def build_service(config: Path, settings: Settings) -> Service:
     registrar = Registrar(store, database, settings.pipelines)
     arrivals = Arrivals(registrar.wake, registrar.note_conflict)
     counts = StudyCounts(
-        settings.peers, lambda peer, uid: network.count_instances(peer, ours, uid), database
+        settings.peers,
+        lambda peer, uid: network.count_instances(peer, ours, uid),
+        database,
+        registrar.wake,
     )
     completeness = CompletenessCheck(
         database, settings.pipelines, arrivals, counts, registrar.horizon
@@ -79,7 +82,8 @@ def build_service(config: Path, settings: Settings) -> Service:
         database,
         open_up,
         registrar,
-        Timers(settings.node, settings.peers, database, store, completeness, _echo(ours)),
+        completeness,
+        Timers(settings.node, settings.peers, database, store, _echo(ours)),
         _couriers(settings, store, database, holder),
         WorkerProcess(
             lambda name: worker_command(config, name),

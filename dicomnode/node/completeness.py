@@ -5,9 +5,8 @@ time, and, where the sending peer answers C-FIND, all the images that it has are
 """
 
 import logging
-import threading
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
 from dicomnode.node.arrivals import Arrivals
@@ -23,10 +22,11 @@ log = logging.getLogger(__name__)
 
 #: An association that stays open and sends nothing more of a study holds it so many quiet times.
 _HELD_QUIET_TIMES = 6
+_LOOK_S = 0.5  #: between looks at what nobody says the end of: a peer's answer, an association
 
 
 class CompletenessCheck:
-    """One pass over all jobs that wait for images; called by a timer."""
+    """One look at the jobs that wait for images; the registrar knows when one is worth it."""
 
     def __init__(
         self,
@@ -41,43 +41,50 @@ class CompletenessCheck:
         self._arrivals = arrivals
         self._counts = counts
         self._horizon = horizon
-        self._running = threading.Lock()
 
-    def run(self) -> None:
-        """Look at each waiting job once.
+    def run(self) -> float:
+        """Look at each waiting job that may be complete; after how many seconds to look again.
 
         Raises:
-            DatabaseAway: nothing was changed; the next pass looks again.
+            DatabaseAway: the jobs that were not looked at are the next time.
         """
-        with self._running:
-            known_until = min(self._horizon(), datetime.now(UTC))
-            with self._database.reading() as tx:
-                waiting = studies.waiting(tx)
-            self._counts.keep_only({item.job.study_uid for item in waiting})
-            for item in waiting:
-                self._look_at(item, known_until)
+        known_until = min(self._horizon(), datetime.now(UTC))
+        shortest = timedelta(seconds=min(self._quiet_times(), default=0.0))
+        with self._database.reading() as tx:
+            quiet = studies.waiting(tx, quiet_since=known_until - shortest)
+            others = studies.first_received_after(tx, known_until - shortest)
+        self._counts.keep_only({item.job.study_uid for item in quiet})
+        again_s = [self._look_at(item, known_until) for item in quiet]
+        if others is not None:
+            again_s.append((others + shortest - known_until).total_seconds())
+        return min(again_s, default=_LOOK_S)
 
     def close(self) -> None:
         """Ask no peer any more."""
         self._counts.close()
 
-    def _look_at(self, item: Waiting, known_until: datetime) -> None:
+    def _quiet_times(self) -> Iterator[float]:
+        return (pipeline.complete.quiet_s for pipeline in self._pipelines.values())
+
+    def _look_at(self, item: Waiting, known_until: datetime) -> float:
+        """Close the job if its study is complete; after how many seconds to look again."""
         pipeline = self._pipelines.get(item.job.pipeline)
         if pipeline is None:
             self._close(item, State.FAILED, f"pipeline {item.job.pipeline} is no longer configured")
-            return
+            return _LOOK_S
         since_last = (known_until - item.last_received_at).total_seconds()
         quiet_for_s = min(since_last, self._arrivals.released_for_s(item.job.study_uid))
-        if self._is_held(item, since_last, pipeline.complete) or (
-            quiet_for_s < pipeline.complete.quiet_s
-        ):
-            return
+        if self._is_held(item, since_last, pipeline.complete):
+            return _LOOK_S
+        if quiet_for_s < pipeline.complete.quiet_s:
+            return pipeline.complete.quiet_s - quiet_for_s
         expected = self._counts.expected(item, pipeline.complete)
         if isinstance(expected, Pending):
-            return
+            return _LOOK_S
         if expected is None:
             expected = self._expected_by_us(item)
         self._decide(item, expected, quiet_for_s, pipeline.complete)
+        return _LOOK_S
 
     def _expected_by_us(self, item: Waiting) -> int | None:
         """What came and what this node turned away; None where it took all that it was sent."""
@@ -92,7 +99,17 @@ class CompletenessCheck:
 
     def _is_held(self, item: Waiting, since_last: float, rules: CompleteSettings) -> bool:
         held = self._arrivals.is_open(item.job.study_uid)
-        return held and since_last < rules.quiet_s * _HELD_QUIET_TIMES
+        if rules.quiet_s == 0:
+            held = held or not self._was_released_since(item)
+        return held and since_last < rules.patience_s * _HELD_QUIET_TIMES
+
+    def _was_released_since(self, item: Waiting) -> bool:
+        """Has an association that brought the study ended after its last image came?
+
+        An image may be in the worklist before we hear which association brought it.
+        """
+        since_last = (datetime.now(UTC) - item.last_received_at).total_seconds()
+        return self._arrivals.released_for_s(item.job.study_uid) <= since_last
 
     def _decide(
         self, item: Waiting, expected: int | None, quiet_for_s: float, rules: CompleteSettings

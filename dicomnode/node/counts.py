@@ -34,6 +34,7 @@ class StudyCounts:
     """How many images the sending peer says a study has; asked in the background (C-FIND).
 
     A peer that cannot tell, or does not answer several times, leaves the quiet time to decide.
+    `answered` is called when an answer is there, or none will come.
     """
 
     GIVE_UP_AFTER = 3  #: failures in a row
@@ -43,11 +44,13 @@ class StudyCounts:
         peers: Mapping[str, Peer],
         count: Callable[[Peer, str], int | None],
         database: Database,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
         self._peers = tuple(peers.values())
         self._by_ae_title = {peer.ae_title: peer for peer in peers.values() if peer.answers_find}
         self._count = count
         self._database = database
+        self._answered = answered
         self._asked: dict[str, _Asked] = {}
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="count")
 
@@ -67,7 +70,7 @@ class StudyCounts:
     def _read(
         self, item: Waiting, peer: Peer, asked: _Asked, rules: CompleteSettings
     ) -> int | Pending | None:
-        may_ask = (datetime.now(UTC) - asked.at).total_seconds() >= rules.quiet_s
+        may_ask = (datetime.now(UTC) - asked.at).total_seconds() >= rules.patience_s
         if (error := asked.answer.exception()) is None:
             expected = asked.answer.result()
             if expected is not None and item.job.received < expected and may_ask:
@@ -82,6 +85,7 @@ class StudyCounts:
 
     def _ask(self, item: Waiting, peer: Peer, *, failures: int) -> None:
         answer = self._pool.submit(self._answer, peer, item.job.study_uid)
+        answer.add_done_callback(lambda _: self._answered())
         at = datetime.now(UTC)
         self._asked[item.job.study_uid] = _Asked(item.job.received, at, answer, failures)
 

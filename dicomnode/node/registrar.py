@@ -1,36 +1,51 @@
 """Enter what is kept on disk into the worklist.
 
 The inbox is the only list of what is still to be entered: in quiet times, after the database was
-away, and after any crash, the same loop reads the same folder. Nothing is held in memory.
+away, and after any crash, the same loop reads the same folder. Nothing is held in memory but the
+names that it read last.
 """
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from pydicom import Dataset
 
 from dicomnode.config.matching import matches
 from dicomnode.config.pipelines import PipelineSettings
-from dicomnode.dicom import attributes
+from dicomnode.dicom.attributes import MANUFACTURER
+from dicomnode.dicom.outline import Outline, read_outline
 from dicomnode.dicom.uids import is_uid
 from dicomnode.errors import BadUID, DatabaseAway, DicomnodeError, StoreError
 from dicomnode.records import InstanceRef
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore, dataset_sha256
-from dicomnode.worklist import studies
-from dicomnode.worklist.studies import Arrival, Entry
+from dicomnode.worklist import arrivals
+from dicomnode.worklist.arrivals import Arrival, Entry
 
 __all__ = ["Registrar"]
 
 log = logging.getLogger(__name__)
 
-_BATCH = 100  #: objects entered in one transaction
+#: What is asked of every object, beside its UIDs and what the rules of the pipelines name.
+_KEYWORDS = (
+    "PatientID",
+    "AccessionNumber",
+    "StudyDate",
+    "Modality",
+    "BodyPartExamined",
+    "Manufacturer",
+)
+_SCAN = 10_000  #: names taken from the inbox at a time, the oldest
+_BATCH = 500  #: objects entered in one transaction
 _MOST_CONFLICTS = 1000  #: remembered while the database is away; each was logged when it came
-_LOOK_S = 1.0  #: how often the inbox is looked at when nobody says there is something
+_LOOK_S = 0.05  #: how often the inbox is looked at when nobody says there is something
 _LONGEST_WAIT_S = 5.0  #: between attempts while the database is away
 
 
@@ -46,13 +61,19 @@ class Registrar:
         self._store = store
         self._database = database
         self._pipelines = pipelines
+        self._keywords = frozenset(_KEYWORDS).union(
+            *(pipeline.match.attributes for pipeline in pipelines.values())
+        )
         self._wanted = threading.Event()
+        self._queue: deque[Path] = deque()  #: what the last scan of the inbox found
+        self._scanned_at = datetime.now(UTC)
+        self._found_all = False  #: did the last scan find all that was there?
         self._unreadable: set[Path] = set()
         self._conflicts: deque[tuple[str, str]] = deque(maxlen=_MOST_CONFLICTS)
         self._horizon = datetime.min.replace(tzinfo=UTC)
 
     def wake(self) -> None:
-        """There may be something in the inbox."""
+        """There may be something in the inbox, or a study may be complete."""
         self._wanted.set()
 
     def note_conflict(self, study_uid: str, sop_instance_uid: str) -> None:
@@ -63,20 +84,30 @@ class Registrar:
         """All that was received before this time is in the worklist; aware, UTC."""
         return self._horizon
 
-    def run(self, stop: threading.Event) -> None:
-        """Enter objects as they come, until `stop`; go on when disk or database come back."""
-        wait_s = 0.1
+    def run(self, stop: threading.Event, look: Callable[[], float]) -> None:
+        """Enter objects as they come, until `stop`; go on when disk or database come back.
+
+        `look` sees which studies are complete, and returns in how many seconds it is worth calling
+        again. It is called when the inbox is empty and something has changed, and at that time.
+        """
+        wait_s, look_at = 0.1, 0.0
         while not stop.is_set():
+            changed = self._wanted.wait(min(_LOOK_S, max(0.0, look_at - time.monotonic())))
+            self._wanted.clear()
             try:
-                if self.enter_batch() == 0:
+                if self.enter_batch():
+                    self._wanted.set()
+                    changed = False
+                else:
                     self._record_conflicts()
-                    self._wanted.wait(_LOOK_S)
-                    self._wanted.clear()
+                if changed or time.monotonic() >= look_at:
+                    look_at = time.monotonic() + look()
                 wait_s = 0.1
             except (DatabaseAway, StoreError) as error:
                 log.warning("registrar.waiting", extra={"error": str(error), "retry_in_s": wait_s})
                 stop.wait(wait_s)
                 wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
+                self._wanted.set()
 
     def enter_batch(self) -> int:
         """Enter the oldest objects of the inbox; return how many left it.
@@ -85,9 +116,26 @@ class Registrar:
             DatabaseAway: nothing was entered; the objects stay where they are.
             StoreError: the disk refused one object or all; those it gave were entered.
         """
-        now = datetime.now(UTC)
-        limit = _BATCH + len(self._unreadable)
-        paths = self._store.waiting(limit)
+        if not self._queue:
+            self._scan()
+        paths = list(islice(self._queue, _BATCH))
+        found, troubles = self._read_all(paths)
+        if found:
+            troubles += self._enter(found, datetime.now(UTC))
+        for _ in paths:
+            self._queue.popleft()
+        if self._found_all and not self._queue:
+            self._horizon = self._scanned_at
+        elif found:
+            self._horizon = found[-1][1].received_at
+        if troubles:
+            raise troubles[0]
+        return len(found)
+
+    def _read_all(
+        self, paths: Sequence[Path]
+    ) -> tuple[list[tuple[Path, Arrival]], list[StoreError]]:
+        """What the disk gives, and its troubles with the rest; a later scan finds that again."""
         found, troubles = [], []
         for path in paths:
             try:
@@ -95,21 +143,21 @@ class Registrar:
                     found.append((path, arrival))
             except StoreError as error:
                 troubles.append(error)
-        if found:
-            troubles += self._enter(found, now)
-        if len(paths) < limit:
-            self._horizon = now
-        elif found:
-            self._horizon = found[-1][1].received_at
-        if troubles:
-            raise troubles[0]
-        return len(found)
+        return found, troubles
+
+    def _scan(self) -> None:
+        """See what is in the inbox: a long backlog is not sorted again for each batch of it."""
+        limit = _SCAN + len(self._unreadable)
+        self._scanned_at = datetime.now(UTC)
+        paths = self._store.waiting(limit)
+        self._found_all = len(paths) < limit
+        self._queue.extend(path for path in paths if path not in self._unreadable)
 
     def _record_conflicts(self) -> None:
         while self._conflicts:
             study_uid, sop_instance_uid = self._conflicts[0]
             with self._database.transaction() as tx:
-                studies.note_conflict(tx, study_uid, sop_instance_uid, now=datetime.now(UTC))
+                arrivals.note_conflict(tx, study_uid, sop_instance_uid, now=datetime.now(UTC))
             self._conflicts.popleft()
 
     def _enter(self, found: list[tuple[Path, Arrival]], now: datetime) -> list[StoreError]:
@@ -117,7 +165,7 @@ class Registrar:
         with self._database.transaction() as tx:
             # Always in the same order, so that two nodes on one database cannot block each other.
             found = sorted(found, key=lambda item: item[1].ref.study_uid)
-            entries = [studies.enter(tx, arrival, now=now) for _, arrival in found]
+            entries = arrivals.enter(tx, [arrival for _, arrival in found], now=now)
         troubles = []
         for (path, arrival), entry in zip(found, entries, strict=True):
             try:
@@ -133,8 +181,6 @@ class Registrar:
 
     def _read(self, path: Path) -> Arrival | None:
         """Read one file's header; what cannot be read stays in the inbox and is named once."""
-        if path in self._unreadable:
-            return None
         try:
             return self._arrival(path)
         except (StoreError, DatabaseAway):
@@ -152,23 +198,21 @@ class Registrar:
 
     def _arrival(self, path: Path) -> Arrival:
         """An object of the inbox, as the worklist needs to know it."""
-        header = attributes.read_header(path)
-        ref = _ref(header)
-        sha256 = dataset_sha256(path)
-        calling_ae = attributes.text(header.file_meta, "SourceApplicationEntityTitle")[:16]
-        own = attributes.made_by_us(header)
-        belongs = {} if own else self._belongs(header, calling_ae)
+        outline = read_outline(path, self._keywords)
+        _check(outline.ref)
+        calling_ae = outline.calling_ae[:16]
+        own = outline.text("Manufacturer") == MANUFACTURER
         return Arrival(
-            ref=ref,
-            sha256=sha256,
+            ref=outline.ref,
+            sha256=dataset_sha256(path),
             calling_ae=calling_ae,
             received_at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
-            patient_id=attributes.text(header, "PatientID")[:64],
-            accession_number=attributes.text(header, "AccessionNumber")[:64],
-            study_date=attributes.text(header, "StudyDate")[:16],
-            kind=_kind(header),
+            patient_id=outline.text("PatientID")[:64],
+            accession_number=outline.text("AccessionNumber")[:64],
+            study_date=outline.text("StudyDate")[:16],
+            kind=_kind(outline),
             own=own,
-            pipelines=belongs,
+            pipelines={} if own else self._belongs(outline.header, calling_ae),
         )
 
     def _belongs(self, header: Dataset, calling_ae: str) -> dict[str, int]:
@@ -179,22 +223,16 @@ class Registrar:
         }
 
 
-def _ref(header: Dataset) -> InstanceRef:
-    keywords = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-    uids = [attributes.text(header, keyword) for keyword in keywords]
-    for keyword, uid in zip(keywords, uids, strict=True):
+def _check(ref: InstanceRef) -> None:
+    for name, uid in asdict(ref).items():
         if not is_uid(uid):
-            raise BadUID(f"{keyword} is missing or not a UID")
-    sop_class, sop_instance, series, study = uids
-    return InstanceRef(
-        sop_class_uid=sop_class, sop_instance_uid=sop_instance, series_uid=series, study_uid=study
-    )
+            raise BadUID(f"{name} is missing or not a UID")
 
 
-def _kind(header: Dataset) -> str:
+def _kind(outline: Outline) -> str:
     """What a match rule may want to know of an image, in words."""
-    modality = attributes.text(header, "Modality")[:16] or "none"
-    body_part = attributes.text(header, "BodyPartExamined")[:16] or "none"
+    modality = outline.text("Modality")[:16] or "none"
+    body_part = outline.text("BodyPartExamined")[:16] or "none"
     return f"modality {modality}, body part {body_part}"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from dicomnode.errors import DatabaseAway, StoreFull
+from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess
 from dicomnode.node.receivers import Receivers
@@ -38,6 +39,7 @@ class Service:
         database: Database,
         open_worklist: Callable[[], None],
         registrar: Registrar,
+        completeness: CompletenessCheck,
         timers: Timers,
         couriers: Sequence[Courier],
         worker: WorkerProcess,
@@ -47,6 +49,7 @@ class Service:
         self._database = database
         self._open_worklist = open_worklist
         self._registrar = registrar
+        self._completeness = completeness
         self._timers = timers
         self._couriers = couriers
         self._worker = worker
@@ -100,7 +103,8 @@ class Service:
         else:
             return
         self._timers.start()
-        self._spawn("register", partial(self._registrar.run, self._last_objects))
+        enter = partial(self._registrar.run, self._last_objects, self._completeness.run)
+        self._spawn("register", enter)
         self._spawn("worker", partial(self._worker.run, self._stop, drain_s=drain_s))
         for courier in self._couriers:
             self._spawn(f"deliver {courier.peer.name}", partial(courier.run, self._stop))
@@ -133,6 +137,7 @@ class Service:
         self._registrar.wake()
         for thread in self._threads:
             thread.join()
+        self._completeness.close()
         if self._threads:
             self._timers.stop()
         self._database.close()

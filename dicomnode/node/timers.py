@@ -10,7 +10,6 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import DicomnodeError
-from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.records import Peer
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
@@ -20,7 +19,6 @@ __all__ = ["Timers"]
 
 log = logging.getLogger(__name__)
 
-_COMPLETENESS_S = 0.5
 _LEASES_S = 2.0
 _STRANDED_S = 60.0
 _RETENTION_S = 3600.0
@@ -28,7 +26,7 @@ _ECHO_S = 300.0
 
 
 class Timers:
-    """Completeness, leases, retention, results for peers that are gone, and the peers' health."""
+    """Leases, retention, results for peers that are gone, and the peers' health."""
 
     def __init__(
         self,
@@ -36,14 +34,12 @@ class Timers:
         peers: Mapping[str, Peer],
         database: Database,
         store: ObjectStore,
-        completeness: CompletenessCheck,
         echo: Callable[[Peer], str],
     ) -> None:
         self._settings = settings
         self._peers = peers
         self._database = database
         self._store = store
-        self._completeness = completeness
         self._echo = echo
         self._stopping = threading.Event()
         self._heard: dict[str, bool] = {}
@@ -55,7 +51,6 @@ class Timers:
 
     def start(self) -> None:
         """Start every timer."""
-        self._every(_COMPLETENESS_S, self._completeness.run)
         self._every(_LEASES_S, self.expire_leases)
         self._every(_STRANDED_S, self.give_up_stranded)
         self._every(_ECHO_S, self.echo_peers)
@@ -67,7 +62,6 @@ class Timers:
         """Start nothing more, and let what runs finish; long rounds end early."""
         self._stopping.set()
         self._scheduler.shutdown(wait=True)
-        self._completeness.close()
 
     def _every(self, seconds: float, task: Callable[[], None]) -> None:
         def guarded() -> None:

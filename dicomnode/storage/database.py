@@ -3,7 +3,7 @@
 What differs between the two databases is said here, and nowhere else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,14 +129,22 @@ def one_at_a_time(tx: Connection, what: str) -> None:
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(what, 0))))
 
 
-def insert_new(tx: Connection, table: sa.Table, row: Mapping[str, object]) -> Any:
-    """Insert a row and return its primary key, or None where a row with a key of it is there.
+def insert_new(
+    tx: Connection,
+    table: sa.Table,
+    rows: Sequence[Mapping[str, object]],
+    *columns: sa.Column[Any],
+) -> Sequence[sa.Row[Any]]:
+    """Insert rows in order; return these columns of those that are new.
 
-    Of two transactions that insert the same row at once, the second waits for the first.
+    A row with a key of which is there already is left out. Of two transactions that insert the same
+    row at once, the second waits for the first.
     """
+    if not rows:
+        return []
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    new = insert(table).values(row).on_conflict_do_nothing().returning(*table.primary_key)
-    return tx.execute(new).scalar_one_or_none()
+    new = insert(table).on_conflict_do_nothing().returning(*columns)
+    return tx.execute(new, list(rows)).all()
 
 
 def _first_line(error: Exception) -> str:

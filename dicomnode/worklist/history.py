@@ -1,5 +1,6 @@
 """What happened to a study and its jobs, and when. Written in the transaction of the change."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from dicomnode.storage.database import Connection
 from dicomnode.worklist.tables import history
 
-__all__ = ["Event", "note", "of_study"]
+__all__ = ["Event", "note", "note_jobs", "of_study"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,20 @@ def note(
     """Write one line of history."""
     row = {"study_uid": study_uid, "job_id": job_id, "at": now, "event": event, "detail": detail}
     tx.execute(sa.insert(history).values(row))
+
+
+def note_jobs(
+    tx: Connection,
+    made: Sequence[sa.Row[tuple[int, str]]],
+    event: str,
+    *,
+    now: datetime,
+    detail: str = "",
+) -> None:
+    """Write the same line for several jobs, each with the UID of its study."""
+    line = {"at": now, "event": event, "detail": detail}
+    rows = [{"job_id": job_id, "study_uid": uid} | line for job_id, uid in map(tuple, made)]
+    tx.execute(sa.insert(history), rows)
 
 
 def of_study(tx: Connection, study_uid: str) -> list[Event]:

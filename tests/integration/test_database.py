@@ -63,9 +63,11 @@ def test_a_second_row_with_the_same_key_is_not_inserted(database: Database) -> N
     row: dict[str, object] = {"study_uid": "1.2", "patient_id": "", "accession_number": ""}
     row |= {"study_date": "", "calling_ae": "A", "first_received_at": NOW, "last_received_at": NOW}
     with database.transaction() as tx:
-        assert insert_new(tx, studies, row) == "1.2"
-        assert insert_new(tx, studies, row | {"calling_ae": "B"}) is None
-        assert tx.execute(sa.select(studies.c.calling_ae)).scalar_one() == "A"
+        assert insert_new(tx, studies, [row], studies.c.study_uid) == [("1.2",)]
+        other = row | {"calling_ae": "B"}
+        new = insert_new(tx, studies, [other, row | {"study_uid": "1.3"}], studies.c.study_uid)
+        assert new == [("1.3",)]
+        assert tx.execute(sa.select(studies.c.calling_ae)).scalars().all() == ["A", "A"]
 
 
 def test_an_error_of_the_database_quotes_no_patient(database: Database) -> None:

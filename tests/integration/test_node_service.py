@@ -65,20 +65,16 @@ class Node:
         self.worker = WorkerProcess(
             lambda name: ["cat"], lambda: "node/1", *[lambda name: None] * 2
         )
-        self.timers = self._timers()
-        self.open: Callable[[], None] = lambda: upgrade(self.database)
-        self.stopped = threading.Event()
-
-    def _timers(self) -> Timers:
-        counts = StudyCounts({}, lambda peer, study: None, self.database)
-        check = CompletenessCheck(
+        self.completeness = CompletenessCheck(
             self.database,
             {"all": make_pipeline(complete={"quiet_s": 0.1})},
             self.arrivals,
-            counts,
+            StudyCounts({}, lambda peer, study: None, self.database),
             self.registrar.horizon,
         )
-        return Timers(NodeSettings(), self.peers, self.database, self.store, check, lambda peer: "")
+        self.timers = Timers(NodeSettings(), self.peers, self.database, self.store, lambda peer: "")
+        self.open: Callable[[], None] = lambda: upgrade(self.database)
+        self.stopped = threading.Event()
 
     def service(self) -> Service:
         return Service(
@@ -87,6 +83,7 @@ class Node:
             self.database,
             lambda: self.open(),
             self.registrar,
+            self.completeness,
             self.timers,
             [self.courier],
             self.worker,
@@ -127,7 +124,6 @@ class Node:
 def node(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
     monkeypatch.setattr("dicomnode.node.service._DATABASE_WAIT_S", 0.05)
     monkeypatch.setattr("dicomnode.node.service._BROKEN_WAIT_S", 0.05)
-    monkeypatch.setattr("dicomnode.node.timers._COMPLETENESS_S", 0.05)
     return Node(sqlite_url, tmp_path / "node")
 
 

@@ -9,9 +9,6 @@ import pytest
 
 from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import StoreError
-from dicomnode.node.arrivals import Arrivals
-from dicomnode.node.completeness import CompletenessCheck
-from dicomnode.node.counts import StudyCounts
 from dicomnode.node.timers import Timers
 from dicomnode.records import Job, Peer, State
 from dicomnode.storage.database import Database
@@ -19,7 +16,7 @@ from dicomnode.storage.objects import ObjectStore
 from dicomnode.worklist import jobs, outbox
 from tests.factories import STUDY_UID, make_dataset, make_peer, uid
 from tests.fakes import LeavingDatabase
-from tests.node import make_pipeline, make_store, receive, study_history
+from tests.node import make_store, receive, study_history
 from tests.running import until
 from tests.worklist import (
     PIPELINE,
@@ -28,7 +25,6 @@ from tests.worklist import (
     failed_job,
     reported_job,
     running_job,
-    waiting_job,
 )
 
 DAY = timedelta(days=1)
@@ -47,20 +43,11 @@ class Clockwork:
     def timers(
         self, peers: Mapping[str, Peer] = PEERS, *, store: ObjectStore | None = None
     ) -> Timers:
-        arrivals = Arrivals(lambda: None, lambda study, image: None)
-        completeness = CompletenessCheck(
-            self.database,
-            {PIPELINE: make_pipeline(complete={"quiet_s": 0.1})},
-            arrivals,
-            StudyCounts({}, lambda peer, study: None, self.database),
-            lambda: datetime.now(UTC),
-        )
         return Timers(
             self._settings,
             peers,
             self.database,
             store or self.store,
-            completeness,
             lambda peer: self.troubles.get(peer.name, ""),
         )
 
@@ -252,11 +239,11 @@ def test_the_timers_run_by_themselves_and_outlive_an_outage(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dicomnode.node.timers._COMPLETENESS_S", 0.02)
+    monkeypatch.setattr("dicomnode.node.timers._LEASES_S", 0.02)
     database = LeavingDatabase(sqlite_url)
     works = Clockwork(database, tmp_path / "node")
     with database.transaction() as tx:
-        job = waiting_job(tx)
+        job = running_job(tx)  # its lease ran out long ago
     timers = works.timers()
     database.away = True
     timers.start()

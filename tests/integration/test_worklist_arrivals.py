@@ -6,8 +6,8 @@ import pytest
 
 from dicomnode.records import Job, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, queue, studies
-from dicomnode.worklist.studies import Entry
+from dicomnode.worklist import arrivals, history, jobs, queue, studies
+from dicomnode.worklist.arrivals import Entry
 from dicomnode.worklist.tables import instances
 from dicomnode.worklist.tables import studies as study_rows
 from tests.factories import STUDY_UID, uid
@@ -109,8 +109,8 @@ def test_the_same_uid_with_other_bytes_is_a_conflict_that_history_tells(
 def test_a_conflict_that_was_refused_at_the_door_is_in_the_history(database: Database) -> None:
     with database.transaction() as tx:
         enter(tx)
-        studies.note_conflict(tx, STUDY_UID, "1.2.3", now=after(1))
-        studies.note_conflict(tx, uid("unknown study"), "1.2.3", now=after(1))
+        arrivals.note_conflict(tx, STUDY_UID, "1.2.3", now=after(1))
+        arrivals.note_conflict(tx, uid("unknown study"), "1.2.3", now=after(1))
         last = history.of_study(tx, STUDY_UID)[-1]
 
     assert (last.event, last.at) == ("conflict", after(1))
@@ -122,9 +122,8 @@ def test_the_same_uid_in_another_study_is_a_conflict_of_that_study(database: Dat
     with database.transaction() as tx:
         enter(tx)
         stray = replace(make_arrival().ref, study_uid=other)
-        assert studies.enter(tx, make_arrival(ref=stray, sha256="f" * 64), now=NOW) is (
-            Entry.CONFLICT
-        )
+        strays = [make_arrival(ref=stray, sha256="f" * 64)]
+        assert arrivals.enter(tx, strays, now=NOW) == [Entry.CONFLICT]
         held = jobs.latest(tx, other, PIPELINE)
         assert events(tx, other) == ["conflict", "waiting", "failed"]
 
@@ -149,7 +148,7 @@ def test_a_result_that_comes_back_from_the_pacs_makes_no_job_and_holds_nothing_u
         enter(tx, 2, now=after(60))
         for result in make_results(job):
             back = make_arrival(ref=result.ref, calling_ae="PACS", received_at=after(70))
-            assert studies.enter(tx, back, now=after(70)) is Entry.NEW
+            assert arrivals.enter(tx, [back], now=after(70)) == [Entry.NEW]
         (item,) = studies.waiting(tx)
 
     assert item.job.revision == 2

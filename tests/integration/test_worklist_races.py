@@ -12,8 +12,8 @@ import pytest
 from dicomnode.errors import LeaseLost, WrongStep
 from dicomnode.records import ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import jobs, outbox, queue, retention, studies
-from dicomnode.worklist.studies import Entry
+from dicomnode.worklist import arrivals, jobs, outbox, queue, retention, studies
+from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
     NOW,
@@ -80,11 +80,11 @@ def test_one_uid_in_two_studies_at_once_is_a_conflict(database: Database) -> Non
 
     both = race(
         database,
-        lambda tx: studies.enter(tx, first, now=NOW),
-        lambda tx: studies.enter(tx, stray, now=NOW),
+        lambda tx: arrivals.enter(tx, [first], now=NOW),
+        lambda tx: arrivals.enter(tx, [stray], now=NOW),
     )
 
-    assert both == (Entry.NEW, Entry.CONFLICT)
+    assert both == ([Entry.NEW], [Entry.CONFLICT])
 
 
 def test_an_image_that_comes_while_a_worker_takes_the_job_makes_a_revision(

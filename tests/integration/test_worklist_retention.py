@@ -5,7 +5,7 @@ import pytest
 from dicomnode.records import Job, State
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import history, jobs, outbox, queue, retention, studies
-from dicomnode.worklist.studies import Entry
+from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
     NOW,

@@ -61,7 +61,7 @@ def test_forgets_after_an_hour_what_ended(arrivals: Arrivals, clock: Clock) -> N
     assert arrivals.released_for_s(STUDY_UID) == float("inf")
 
 
-def test_wakes_the_registrar_for_every_object_conflict_and_end() -> None:
+def test_wakes_the_registrar_at_the_end_of_an_association_and_tells_it_of_conflicts() -> None:
     woken: list[str] = []
     refused: list[tuple[str, str]] = []
     arrivals = Arrivals(
@@ -69,9 +69,10 @@ def test_wakes_the_registrar_for_every_object_conflict_and_end() -> None:
     )
     arrivals.kept(make_association(), STUDY_UID, IMAGE)
     arrivals.conflict(make_association(), STUDY_UID, IMAGE)
+    assert woken == []
     arrivals.ended(make_association())
 
-    assert len(woken) == 3
+    assert len(woken) == 1
     assert refused == [(STUDY_UID, IMAGE)]
 
 
@@ -84,3 +85,28 @@ def test_counts_what_was_turned_away_until_an_association_brings_all(arrivals: A
         arrivals.ended(association)
         assert arrivals.missing(STUDY_UID) == refused
     assert arrivals.missing(OTHER) == 0
+
+
+def test_remembers_of_the_latest_studies_only_what_was_turned_away(
+    arrivals: Arrivals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomnode.node.arrivals._MOST_MISSING", 2)
+    for number in range(4):
+        association = make_association(id=number)
+        arrivals.kept(association, uid("study", number), IMAGE)
+        arrivals.turned_away(association)
+        arrivals.ended(association)
+
+    assert [arrivals.missing(uid("study", number)) for number in range(4)] == [0, 0, 1, 1]
+
+
+def test_a_study_that_is_brought_again_is_remembered_from_then_on(
+    arrivals: Arrivals, clock: Clock
+) -> None:
+    for at, study in ((0.0, STUDY_UID), (1.0, OTHER), (3000.0, STUDY_UID), (3601.0, uid("third"))):
+        clock.now = at
+        arrivals.kept(make_association(), study, IMAGE)
+        arrivals.ended(make_association())
+
+    assert arrivals.released_for_s(STUDY_UID) == 601.0
+    assert arrivals.released_for_s(OTHER) == float("inf")

@@ -22,8 +22,8 @@ from dicomnode.errors import LeaseLost, WrongStep
 from dicomnode.records import Delivery, DeliveryState, Job, State, Verdict
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import jobs, outbox, queue, studies
+from dicomnode.worklist.arrivals import Entry
 from dicomnode.worklist.states import MOVES
-from dicomnode.worklist.studies import Entry
 from dicomnode.worklist.tables import history, matches, metadata
 from tests.worklist import (
     NOW,
