@@ -15,6 +15,8 @@ from pydicom import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
+from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
@@ -88,13 +90,20 @@ def make_ae(ae_title: str, timeout_s: float) -> AE:
 
 @contextmanager
 def associate(
-    peer: Peer, our_title: str, contexts: Sequence[PresentationContext]
+    peer: Peer,
+    our_title: str,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[EventHandlerType] = (),
 ) -> Iterator[Association]:
     """An association for as long as the block runs: released at its end, aborted by an error.
 
+    `roles` are those we want to play (PS3.7 D.3.3.4); `handlers` serve what the peer requests.
+
     Raises PeerAway where there is none, PeerRefused where the peer accepts none of the contexts.
     """
-    association = _open(peer, our_title, contexts)
+    association = _open(peer, our_title, contexts, roles, handlers)
     try:
         yield association
     except BaseException as error:
@@ -107,7 +116,13 @@ def associate(
         association.release()
 
 
-def _open(peer: Peer, our_title: str, contexts: Sequence[PresentationContext]) -> Association:
+def _open(
+    peer: Peer,
+    our_title: str,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    handlers: Sequence[EventHandlerType],
+) -> Association:
     connected = threading.Event()
 
     def opened(event: evt.Event) -> None:
@@ -125,7 +140,8 @@ def _open(peer: Peer, our_title: str, contexts: Sequence[PresentationContext]) -
             peer.port,
             contexts=list(contexts),
             ae_title=peer.ae_title,
-            evt_handlers=[(evt.EVT_CONN_OPEN, opened)],
+            ext_neg=list(roles),
+            evt_handlers=[(evt.EVT_CONN_OPEN, opened), *handlers],
         )
     except (OSError, UnicodeError) as error:
         raise PeerAway(f"{peer.host} cannot be found: {_words(error)}") from error

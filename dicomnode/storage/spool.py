@@ -8,6 +8,7 @@ import json
 import os
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,9 +16,9 @@ from dicomnode.errors import StoreFull, Unreadable
 from dicomnode.records import CommitmentMessage
 from dicomnode.storage.durable import disk_errors, sync_folder
 
-__all__ = ["Spool"]
+__all__ = ["Spool", "put_at"]
 
-_MOST_WAITING = 10_000  #: messages; a caller who sends more is told to come again later
+_MOST_WAITING = 1000  #: messages of one caller, who is then told to come again later
 
 
 class Spool:
@@ -34,13 +35,13 @@ class Spool:
         Raises:
             StoreError: the disk refused; StoreFull when there is no room, or too many wait.
         """
-        name = f"{time.time_ns():020d}-{uuid4().hex}"
+        name = f"{time.time_ns():020d}-{_hex(message.calling_ae)}-{uuid4().hex}"
         header = asdict(message)
         dataset = header.pop("dataset")
         partial = self._partial / name
         with disk_errors():
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            if sum(1 for _ in self._folder.iterdir()) >= _MOST_WAITING:
+            if len(self.waiting(message.calling_ae)) >= _MOST_WAITING:
                 raise StoreFull(f"{_MOST_WAITING} messages about storage commitment wait already")
             try:
                 with partial.open("xb") as file:
@@ -54,13 +55,10 @@ class Spool:
             sync_folder(self._folder)
             sync_folder(self._storage)
 
-    def waiting(self) -> list[Path]:
-        """What waits, oldest first."""
+    def waiting(self, calling_ae: str) -> list[Path]:
+        """What came from this AE and waits, oldest first."""
         with disk_errors():
-            try:
-                return sorted(self._folder.iterdir())
-            except FileNotFoundError:
-                return []
+            return sorted(self._folder.glob(f"*-{_hex(calling_ae)}-*"))
 
     def read(self, path: Path) -> CommitmentMessage:
         """One message that waits.
@@ -80,3 +78,13 @@ class Spool:
         """Forget a message that is done with; that it may come back does no harm."""
         with disk_errors():
             path.unlink(missing_ok=True)
+
+
+def put_at(path: Path) -> datetime:
+    """When a message was put into the spool; aware, UTC."""
+    return datetime.fromtimestamp(int(path.name.partition("-")[0]) / 1e9, UTC)
+
+
+def _hex(calling_ae: str) -> str:
+    """An AE title as it stands in the name of a file."""
+    return calling_ae.encode().hex()

@@ -42,6 +42,7 @@ class Sent:
     delivery_id: int
     sop_class_uid: str
     sop_instance_uid: str
+    again: bool  #: it was asked about before, and nothing was heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ def ask(
             deliveries.c.id.label("delivery_id"),
             results.c.sop_class_uid,
             results.c.sop_instance_uid,
+            deliveries.c.commitment_id.is_not(None).label("again"),
         )
         .select_from(deliveries.join(results).outerjoin(commitments))
         .where(deliveries.c.peer == peer, deliveries.c.confirmed_at.is_(None), _SENT)
@@ -109,11 +111,10 @@ def ask(
 
 
 def unask(tx: Connection, transaction_uid: str) -> None:
-    """The question did not reach the peer; what it was about is asked again."""
+    """The question may not have reached the peer: what it was about is asked again."""
     mine = sa.select(commitments.c.id).where(commitments.c.transaction_uid == transaction_uid)
     free = sa.update(deliveries).where(deliveries.c.commitment_id.in_(mine))
     tx.execute(free.values(commitment_id=None))
-    tx.execute(sa.delete(commitments).where(commitments.c.transaction_uid == transaction_uid))
 
 
 def answer(
