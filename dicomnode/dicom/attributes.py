@@ -16,7 +16,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
-from dicomnode.dicom.elements import read_elements
+from dicomnode.dicom.elements import IDENTITY, read_elements
 from dicomnode.dicom.sop_classes import encoding_of
 from dicomnode.dicom.walker import Element
 from dicomnode.errors import ObjectRefused, StoreError, Unreadable
@@ -98,18 +98,23 @@ def _read(path: Path) -> Header:
 
 
 def _header(elements: Iterator[Element]) -> Iterator[RawDataElement]:
-    """As pydicom wants them; none that is long, and not so many that they fill the memory."""
-    size = 0
+    """As pydicom wants them; none that is long, and not so many that they fill the memory.
+
+    What names the object is a UID, whatever VR is written.
+    """
+    size, missing = 0, set(IDENTITY)
     for number, (tag, vr, value, little_endian) in enumerate(elements, start=1):
         if tag >= _HEADER_ENDS:
-            break
+            if not missing:
+                break
+            continue  # elements out of order: what names the object is yet to come
         size += len(value or b"")
         if number > _MOST_ELEMENTS or size > _LONGEST_HEADER_BYTES:
             raise Unreadable("the header is larger than any")
         if value is not None:
-            yield RawDataElement(
-                BaseTag(tag), vr.decode() or None, len(value), value, 0, not vr, little_endian
-            )
+            known = "UI" if tag in IDENTITY else vr.decode() or None
+            missing.discard(tag)
+            yield RawDataElement(BaseTag(tag), known, len(value), value, 0, not vr, little_endian)
 
 
 def _undeclared(ds: Dataset, keyword: str) -> str | None:

@@ -13,10 +13,13 @@ from dicomnode.dicom.windows import ENDLESS, InflatedWindow, PlainWindow, Window
 from dicomnode.errors import Unreadable
 from dicomnode.records import InstanceRef
 
-__all__ = ["read_elements", "read_identity"]
+__all__ = ["IDENTITY", "read_elements", "read_identity"]
 
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
-_UIDS = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES})
+
+#: Tags of the UIDs that say which object a dataset is.
+IDENTITY = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES})
+
 _SAMPLES, _FRAMES, _ROWS = 0x00280002, 0x00280008, 0x00280010
 _COLUMNS, _BITS = 0x00280011, 0x00280100
 _SIZES = frozenset({_SAMPLES, _FRAMES, _ROWS, _COLUMNS, _BITS})
@@ -41,13 +44,13 @@ def read_identity(
     """
     rle = transfer_syntax_uid == _RLE_LOSSLESS
     window = _window(file, start, transfer_syntax_uid, max_inflated_bytes)
-    wanted = _UIDS | _SIZES if rle else _UIDS
+    wanted = IDENTITY | _SIZES if rle else IDENTITY
     walker = Walker(window, _encoding_of(transfer_syntax_uid), wanted, _LONGEST_BYTES)
     found: dict[int, bytes] = {}
     for tag, _, value, _ in walker.elements():
         if value is None:
             raise Unreadable("a UID of the dataset is longer than any UID")
-        said = value.rstrip(b"\x00 ") if tag in _UIDS else value
+        said = value.rstrip(b"\x00 ") if tag in IDENTITY else value
         if found.setdefault(tag, said) != said:
             raise Unreadable("the dataset names itself twice, differently")
     if rle:
