@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from socketserver import BaseServer
@@ -17,7 +17,8 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.presentation import build_context
+from pynetdicom.events import EventHandlerType
+from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import ThreadedAssociationServer
 
 from dicomnode.dicom.network import Connection
@@ -92,8 +93,13 @@ def pacs(
     sop_classes: list[str] | None = None,
     transfer_syntaxes: list[str] | None = None,
     port: int = 0,
+    contexts: Sequence[PresentationContext] = (),
+    handlers: Sequence[EventHandlerType] = (),
 ) -> Iterator[FakePacs]:
-    """A PACS on a free port, or this one, that requires to be called by its title, by `calling`."""
+    """A PACS on a free port, or this one, that requires to be called by its title, by `calling`.
+
+    `contexts` and `handlers` add services to those of every PACS.
+    """
     ae = AE(ae_title)
     ae.require_called_aet = True
     ae.require_calling_aet = [calling]
@@ -102,6 +108,7 @@ def pacs(
         build_context(uid, transfer_syntaxes or ALL_TRANSFER_SYNTAXES)
         for uid in sop_classes or everything
     ]
+    ae.supported_contexts = [*ae.supported_contexts, *contexts]
     fake = FakePacs(peer=make_peer())
     server = ae.make_server(
         ("127.0.0.1", port),
@@ -111,6 +118,7 @@ def pacs(
             (evt.EVT_C_FIND, fake.on_find),
             (evt.EVT_C_ECHO, fake.on_echo),
             (evt.EVT_ACCEPTED, fake.on_accepted),
+            *handlers,
         ],
     )
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
