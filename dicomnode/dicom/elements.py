@@ -88,7 +88,7 @@ def _window(file: BinaryIO, start: int, transfer_syntax_uid: str, max_bytes: int
 
 
 def _uid(value: bytes) -> str:
-    return value.decode("ascii", "replace").strip()
+    return value.decode("ascii", "replace").strip(" ")
 
 
 def _check_rle(found: dict[int, bytes], fragment_bytes: int) -> None:

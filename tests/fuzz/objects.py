@@ -79,6 +79,8 @@ def mutate(random: Random) -> Mutant:
     """One more; chance decides everything."""
     nodes = copy(random.choice(seeds()))
     changes = random.choices(TO_TREES, k=random.choice((0, 1, 1, 1, 2, 3)))
+    if changes.count(nest) > 1:  # deeper than Python could write
+        changes = [nest]
     for change in changes:
         change(random, nodes)
     syntax = random.choice(SYNTAXES)
