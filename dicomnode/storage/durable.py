@@ -28,6 +28,12 @@ class FolderSync:
 
     def sync(self) -> None:
         """Return when an fsync that began after this call has ended, or raise its OSError."""
+        if self._disk.acquire(blocking=False):  # nobody else is here to share one with
+            try:
+                sync_folder(self._folder)
+            finally:
+                self._disk.release()
+            return
         with self._lock:
             leads = self._next is None
             batch = self._next = self._next or Future()
@@ -87,7 +93,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def take_name(partial: Path, final: Path) -> bool:
+def take_name(partial: Path, final: Path | str) -> bool:
     """Give a file a name nobody has; False when somebody has it.
 
     The old name may stay beside the new one: whoever wrote the file removes it in the end.
@@ -99,7 +105,7 @@ def take_name(partial: Path, final: Path) -> bool:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        if final.exists():
+        if Path(final).exists():
             return False
         partial.rename(final)
     return True

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Self
 from uuid import uuid4
@@ -185,12 +186,12 @@ class ObjectStore:
 
     def admit(self, partial: Path, study_uid: str, name: str) -> BinaryIO | None:
         """Move a synced file to the inbox; or, where its name is taken, open what is there."""
-        final = self._inbox / f"{_checked(name)}.dcm"
-        settled = self.path_of(study_uid, name)
+        final = f"{self._inbox}/{_checked(name)}.dcm"
+        settled = f"{self._studies}/{_checked(study_uid)}/{name}.dcm"
         with self._moving:
-            if settled.exists():
-                return settled.open("rb")
-            return None if take_name(partial, final) else final.open("rb")
+            if os.path.exists(settled):  # noqa: PTH110  # ten times a Path's speed, for each object
+                return Path(settled).open("rb")
+            return None if take_name(partial, final) else Path(final).open("rb")
 
     def sync_inbox(self) -> None:
         """Make the names in the inbox durable."""
@@ -206,7 +207,7 @@ class Incoming:
         self._store = store
         self._room_checked_at = 0
         with disk_errors():
-            self._file = path.open("x+b", buffering=0)
+            self._file = FileIO(path, "x+")
 
     def __enter__(self) -> Self:
         return self
