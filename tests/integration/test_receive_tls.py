@@ -1,0 +1,106 @@
+"""The receiver behind TLS: who shows what, and who stays silent."""
+
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
+
+from dicomnode.config.settings import ReceiveSettings
+from dicomnode.receive.server import tls_context
+from tests.factories import encode, make_dataset, uid
+from tests.receiver import Receiver, running
+from tests.tools import require
+from tests.wire import COMMAND_END, DATA_END, Wire, command, p_data, pdv
+
+ACCEPTED, P_DATA = 2, 4
+DATA = encode(make_dataset(), ImplicitVRLittleEndian)
+STORE = p_data(pdv(COMMAND_END, command(CTImageStorage, uid("instance", 1)))) + p_data(
+    pdv(DATA_END, DATA)
+)
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate that signs itself, and its key, in one file."""
+    require("openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"),
+        ],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    both = folder / "both.pem"
+    both.write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
+    return both
+
+
+@pytest.fixture
+def node(tmp_path: Path, pem: Path) -> Iterator[Receiver]:
+    with running(tmp_path, tls_certificate=pem, idle_timeout_s=3.0) as node:
+        yield node
+
+
+def wire_over_tls(port: int, pem: Path, *, own: Path | None = None) -> Wire:
+    context = ssl.create_default_context(cafile=str(pem))
+    if own is not None:
+        context.load_cert_chain(own)
+    plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    try:
+        return Wire(port, context.wrap_socket(plain, server_hostname="localhost"))
+    except OSError:
+        plain.close()
+        raise
+
+
+def stores(wire: Wire) -> bool:
+    assert wire.associate(CTImageStorage, ImplicitVRLittleEndian) == ACCEPTED
+    wire.send(STORE)
+    return wire.receive()[0] == P_DATA
+
+
+def test_an_image_comes_over_tls(node: Receiver, pem: Path) -> None:
+    with wire_over_tls(node.server.port, pem) as wire:
+        assert stores(wire)
+    assert node.kept() == {uid("instance", 1): DATA}
+
+
+def test_silent_callers_keep_nobody_from_the_handshake(node: Receiver, pem: Path) -> None:
+    silent = [socket.create_connection(("127.0.0.1", node.server.port)) for _ in range(50)]
+    started = time.monotonic()
+    with wire_over_tls(node.server.port, pem) as wire:
+        assert stores(wire)
+    assert time.monotonic() - started < 2.5  # the silent ones are waited for 3 s
+    for each in silent:
+        each.close()
+
+
+def test_who_does_not_speak_tls_is_closed(node: Receiver) -> None:
+    with Wire(node.server.port) as wire:
+        wire.send(b"\x01\x00\x00\x00\x00\x04oops")
+        assert wire.closed_or_garbled()
+    assert node.listener.ends == []
+
+
+def test_a_caller_must_show_a_certificate_where_one_is_wanted(tmp_path: Path, pem: Path) -> None:
+    with running(tmp_path, tls_certificate=pem, tls_client_ca=pem) as node:
+        with pytest.raises(OSError), wire_over_tls(node.server.port, pem) as wire:  # noqa: PT011
+            stores(wire)
+        with wire_over_tls(node.server.port, pem, own=pem) as wire:
+            assert stores(wire)
+
+
+def test_a_file_that_is_no_certificate_is_an_error_at_the_start(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("no certificate")
+    with pytest.raises(OSError, match=r"PEM|SSL"):
+        tls_context(ReceiveSettings(tls_certificate=wrong))
