@@ -7,12 +7,11 @@ when the database answers, and the worker when its process is up.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from dicomnode.errors import DatabaseAway, StoreFull
 from dicomnode.node.completeness import CompletenessCheck
-from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess
 from dicomnode.node.receivers import Receivers
 from dicomnode.node.registrar import Registrar
@@ -30,7 +29,7 @@ _BROKEN_WAIT_S = 1.0
 
 
 class Service:
-    """Everything `dicomnode serve` runs."""
+    """Everything `dicomnode serve` runs; `by_peer` holds what runs once for each peer, by name."""
 
     def __init__(
         self,
@@ -41,7 +40,7 @@ class Service:
         registrar: Registrar,
         completeness: CompletenessCheck,
         timers: Timers,
-        couriers: Sequence[Courier],
+        by_peer: Mapping[str, Callable[[threading.Event], None]],
         worker: WorkerProcess,
     ) -> None:
         self._store = store
@@ -51,7 +50,7 @@ class Service:
         self._registrar = registrar
         self._completeness = completeness
         self._timers = timers
-        self._couriers = couriers
+        self._by_peer = by_peer
         self._worker = worker
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
@@ -106,8 +105,8 @@ class Service:
         enter = partial(self._registrar.run, self._last_objects, self._completeness.run)
         self._spawn("register", enter)
         self._spawn("worker", partial(self._worker.run, self._stop, drain_s=drain_s))
-        for courier in self._couriers:
-            self._spawn(f"deliver {courier.peer.name}", partial(courier.run, self._stop))
+        for name, run in self._by_peer.items():
+            self._spawn(name, partial(run, self._stop))
         log.info("node.ready", extra={"port": self.port})
 
     def _spawn(self, name: str, work: Callable[[], None]) -> None:

@@ -85,7 +85,7 @@ class Node:
             self.registrar,
             self.completeness,
             self.timers,
-            [self.courier],
+            {"deliver": self.courier.run},
             self.worker,
         )
 
