@@ -1,6 +1,6 @@
 """`dicomnode worklist`: see what is queued, running, done or stuck, and act on it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
 from dicomnode.records import Delivery, Job, Score, State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import history, jobs, outbox, queue
+from dicomnode.worklist import commitments, history, jobs, outbox, queue
 from dicomnode.worklist.history import Event
 from dicomnode.worklist.schema import is_there
 
@@ -56,12 +56,13 @@ def list_jobs(
     """List jobs, the newest first."""
     with errors(), _worklist(config) as database, database.reading() as tx:
         found = jobs.listed(tx, states=state or (), study_uid=study, limit=limit)
+        confirmed = commitments.confirmed(tx, [job.id for job in found])
         counts = jobs.count(tx)
     if as_json:
-        print_json([asdict(job) for job in found])
+        print_json([asdict(job) | {"confirmed": job.id in confirmed} for job in found])
         return
     if found:
-        _print_jobs(found)
+        _print_jobs(found, confirmed)
     totals = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     console.print(totals or "The worklist is empty.", style="dim", highlight=False)
 
@@ -75,6 +76,7 @@ def show(
         job = jobs.get(tx, job_id)
         results = outbox.results_of(tx, job_id)
         owed = outbox.of_job(tx, job_id)
+        confirmed = commitments.confirmed(tx, [job_id])
         events = history.of_study(tx, job.study_uid)
     if as_json:
         made = [
@@ -83,11 +85,12 @@ def show(
         ]
         print_json(
             asdict(job)
+            | {"confirmed": job_id in confirmed}
             | {"results": made, "deliveries": [asdict(item) for item in owed]}
             | {"history": [asdict(event) for event in events]}
         )
         return
-    _print_jobs([job])
+    _print_jobs([job], confirmed)
     if results:
         _print_findings(results[-1][1])
         _print_deliveries(owed)
@@ -125,9 +128,9 @@ def _worklist(config: Path) -> Iterator[Database]:
         database.close()
 
 
-def _print_jobs(found: Sequence[Job]) -> None:
+def _print_jobs(found: Sequence[Job], confirmed: Container[int]) -> None:
     """One line a job; below it the study's UID and the reason, each with the room it needs."""
-    rows = [_row(job) for job in found]
+    rows = [_row(job, job.id in confirmed) for job in found]
     head = ("job", "state", "images", "changed", "pipeline")
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     console.print(_line(head, widths, "bold"), soft_wrap=True)
@@ -138,12 +141,12 @@ def _print_jobs(found: Sequence[Job]) -> None:
             console.print(Padding(Text(job.reason), (0, 0, 0, widths[0] + 2)))
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def _row(job: Job, confirmed: bool) -> tuple[str, ...]:
     images = f"{job.received} of {job.expected}" if job.expected else str(job.received)
     revision = f" (revision {job.revision})" if job.revision > 1 else ""
     return (
         str(job.id),
-        str(job.state),
+        "PACS-confirmed" if confirmed else str(job.state),  # delivered, and more
         images + (", partial" if job.partial else ""),
         _time(job.updated_at),
         job.pipeline + revision,
@@ -166,11 +169,18 @@ def _print_findings(scores: Mapping[str, Score]) -> None:
 
 def _print_deliveries(owed: Sequence[Delivery]) -> None:
     rows = [
-        (item.kind.upper(), item.peer, str(item.state), str(item.attempts), item.message)
+        (item.kind.upper(), item.peer, _stands(item), str(item.attempts), item.message)
         for item in owed
     ]
     columns = ["result", "peer", "state", "attempts", "answer"]
     print_table(columns, rows, title="deliveries")
+
+
+def _stands(item: Delivery) -> str:
+    """The state of a delivery, and whether the peer confirmed that it keeps the result."""
+    if item.confirmed_at is not None:
+        return f"{item.state}, PACS-confirmed"
+    return f"{item.state}, asked to confirm" if item.asked else str(item.state)
 
 
 def _print_history(events: Sequence[Event]) -> None:

@@ -9,9 +9,10 @@ from dicomnode.config.load import load
 from dicomnode.node.build import open_worklist
 from dicomnode.records import State, Verdict
 from dicomnode.storage.database import Database
-from dicomnode.worklist import queue, studies
+from dicomnode.worklist import commitments, outbox, queue, studies
 from dicomnode.worklist.schema import upgrade
 from tests.cli import call, configure, told
+from tests.factories import uid
 from tests.postgres import Postgres
 from tests.worklist import (
     NOW,
@@ -60,6 +61,19 @@ def fill(database: Database) -> None:
         studies.expect(tx, waiting_job(tx, study_uid=study(5)).study_uid, 412)
 
 
+def confirm(database: Database, job_id: int, *, answered: bool = True) -> None:
+    """Let the PACS be asked to confirm a job's results, and do so."""
+    with database.transaction() as tx:
+        commitments.ask(
+            tx, "pacs", uid("mine"), owed_since=NOW, asked_before=NOW, limit=100, now=NOW
+        )
+        kept = [item.sop_instance_uid for item in outbox.of_job(tx, job_id)] if answered else []
+        if answered:
+            commitments.answer(
+                tx, ["pacs"], uid("mine"), kept, {}, retry_s=float, give_up_after_s=60, now=NOW
+            )
+
+
 # --- list -----------------------------------------------------------------------------------
 
 
@@ -90,6 +104,48 @@ def test_lists_as_json_for_a_script(config: Path, database: Database) -> None:
     assert found[2]["state"] == "failed"
     assert found[2]["reason"] == "no pixels"
     assert found[0]["updated_at"].endswith("+00:00")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_job_whose_results_the_pacs_confirmed_is_listed_as_such(
+    columns: int, config: Path, database: Database
+) -> None:
+    with database.transaction() as tx:
+        delivered_job(tx, pipelines={LONG: 0})
+        delivered_job(tx, study_uid=study(1), peers=("viewer",))
+    confirm(database, 1)
+
+    result = call("worklist", "list", "--config", config, columns=columns)
+    found = told(call("worklist", "list", "--json", "--config", config))
+
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines if line[:1].isdigit()][:2] == [
+        ["2", "delivered"],
+        ["1", "PACS-confirmed"],
+    ]
+    assert max(len(line.rstrip()) for line in lines) <= columns
+    assert [(job["state"], job["confirmed"]) for job in found] == [
+        ("delivered", False),
+        ("delivered", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answered", "words"), [(True, "sent, PACS-confirmed"), (False, "sent, asked to confirm")]
+)
+def test_shows_of_each_result_whether_the_peer_confirmed_it(
+    answered: bool, words: str, config: Path, database: Database
+) -> None:
+    with database.transaction() as tx:
+        delivered_job(tx)
+    confirm(database, 1, answered=answered)
+
+    result = call("worklist", "show", "1", "--config", config, columns=120)
+    job = told(call("worklist", "show", "1", "--json", "--config", config))
+
+    assert result.stdout.count(words) == 2
+    assert job["confirmed"] is answered
+    assert [item["confirmed_at"] is not None for item in job["deliveries"]] == [answered] * 2
 
 
 def test_lists_what_was_asked_for(config: Path, database: Database) -> None:
