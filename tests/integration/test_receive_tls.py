@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,9 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from dicomnode.config.settings import ReceiveSettings
 from dicomnode.receive.server import tls_context
+from tests.certificates import write_certificate
 from tests.factories import encode, make_dataset, uid
 from tests.receiver import Receiver, running
-from tests.tools import require
 from tests.wire import COMMAND_END, DATA_END, Wire, command, p_data, pdv
 
 ACCEPTED, P_DATA = 2, 4
@@ -26,22 +25,7 @@ STORE = p_data(pdv(COMMAND_END, command(CTImageStorage, uid("instance", 1)))) + 
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that signs itself, and its key, in one file."""
-    require("openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"),
-        ],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    both = folder / "both.pem"
-    both.write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
-    return both
+    return write_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

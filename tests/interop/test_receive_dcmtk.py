@@ -17,6 +17,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from tests.certificates import write_certificate
 from tests.factories import make_dataset, uid, write_part10
 from tests.receiver import Receiver, running
 from tests.tools import require
@@ -168,3 +169,12 @@ def test_a_sender_with_small_pdus_is_served(node: Receiver, tmp_path: Path) -> N
     done = run("storescu", node, "-x=", "--max-send-pdu", 4096, path)
     assert done.returncode == 0, done.stderr
     assert node.kept() == {uid("instance", 1): dataset_bytes(path)}
+
+
+def test_an_echo_over_tls_where_both_show_a_certificate(tmp_path: Path) -> None:
+    both = write_certificate(tmp_path)
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    with running(tmp_path / "node", tls_certificate=both, tls_client_ca=certificate) as node:
+        shown = ["+tls", key, certificate, "+cf", certificate]
+        assert run("echoscu", node, *shown).returncode == 0
+        assert run("echoscu", node, "+tla", "+cf", certificate).returncode != 0

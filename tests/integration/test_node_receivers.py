@@ -1,0 +1,80 @@
+"""Receivers as processes of their own: one port, one desk, and neither outlives the node."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
+
+from dicomnode.node.receivers import Receivers
+from dicomnode.records import Verdict
+from tests.factories import uid
+from tests.receivers import ACCEPTED, children, receivers
+from tests.running import until
+from tests.wire import Wire
+
+
+def test_several_processes_serve_one_port(tmp_path: Path) -> None:
+    with receivers(tmp_path, 2) as node:
+        until(lambda: len(children()) == 2)
+        assert node.send(1, 2, 3) == [Verdict.STORED] * 3
+        assert node.listener.wait_ended(1)
+        assert node.listener.kept_uids == [uid("instance", n) for n in (1, 2, 3)]
+        assert len(node.store.waiting(10)) == 3
+
+
+def test_the_limit_counts_over_all_processes(tmp_path: Path) -> None:
+    with receivers(tmp_path, 2, extra="max_associations = 4") as node:
+        inside = [node.associate() for _ in range(4)]
+        with Wire(node.receivers.port) as fifth:
+            assert fifth.associate(CTImageStorage, ImplicitVRLittleEndian) != ACCEPTED
+        for wire in inside:
+            wire.socket.close()
+        assert node.listener.wait_ended(4)
+        node.associate().socket.close()
+
+
+def test_a_receiver_that_dies_is_started_again_and_what_it_held_has_ended(tmp_path: Path) -> None:
+    with receivers(tmp_path) as node:
+        inside = node.associate()
+        [pid] = children()
+        os.kill(pid, signal.SIGKILL)
+        assert node.listener.wait_ended(1)
+        assert inside.closed()
+        inside.socket.close()
+        assert node.send(1) == [Verdict.STORED]
+        assert children() != [pid]
+
+
+def test_an_association_that_is_open_may_end_while_stopping(tmp_path: Path) -> None:
+    with receivers(tmp_path) as node:
+        inside = node.associate()
+        stopping = threading.Thread(target=node.receivers.stop, args=(20.0,))
+        stopping.start()
+        inside.send(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+        assert inside.receive()[0] == 6
+        inside.socket.close()
+        started = time.monotonic()
+        stopping.join()
+        assert time.monotonic() - started < 15
+        assert children() == []
+
+
+def test_who_does_not_end_in_time_is_aborted(tmp_path: Path) -> None:
+    with receivers(tmp_path) as node:
+        inside = node.associate()
+        node.receivers.stop(0.1)
+        assert inside.receive()[0] == 7
+        inside.socket.close()
+        assert len(node.listener.ends) == 1
+
+
+def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
+    with receivers(tmp_path) as node:
+        second = Receivers(node.receivers._settings, node.receivers._desk, node.receivers._command)
+        with pytest.raises(OSError, match="in use"):
+            second.start()
+        second.stop(0)

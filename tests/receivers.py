@@ -1,0 +1,89 @@
+"""Receivers in processes of their own, as the node starts them, and nothing else of a node."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
+
+from dicomnode.config.load import load
+from dicomnode.deliver.sender import send
+from dicomnode.node.receivers import Receivers, receiver_command
+from dicomnode.receive.desk import FrontDesk
+from dicomnode.records import Verdict
+from dicomnode.storage.objects import ObjectStore
+from tests.factories import make_dataset, make_peer, write_part10
+from tests.fakes import RememberingListener
+from tests.pacs import free_port
+from tests.wire import Wire
+
+__all__ = ["ACCEPTED", "RunningReceivers", "children", "receivers"]
+
+ACCEPTED = 2
+
+_NODE = """
+[receive]
+port = {port}
+processes = {processes}
+{extra}
+[storage]
+folder = "{folder}"
+min_free_bytes = 0
+low_water_bytes = 0
+"""
+_PEER = 'ae_title = "MODALITY"\nhost = "127.0.0.1"\nport = 104\nmay_send = true\n'
+
+
+class RunningReceivers:
+    """Receivers on a configuration of their own, and what they tell."""
+
+    def __init__(self, folder: Path, processes: int, extra: str) -> None:
+        config = folder / "config"
+        (config / "peers").mkdir(parents=True)
+        node = _NODE.format(
+            port=free_port(), processes=processes, folder=folder / "node", extra=extra
+        )
+        (config / "node.toml").write_text(node)
+        (config / "peers" / "modality.toml").write_text(_PEER)
+        settings = load(config)
+        self.folder = folder
+        self.store = ObjectStore(settings.node.storage.folder)
+        self.store.prepare()
+        self.listener = RememberingListener()
+        receive = settings.node.receive
+        self.receivers = Receivers(
+            receive,
+            FrontDesk(receive, settings.peers, self.listener),
+            lambda listening, line: receiver_command(config, listening, line),
+        )
+
+    def send(self, *numbers: int) -> list[Verdict]:
+        files = [write_part10(make_dataset(n), self.folder / f"{n}.dcm") for n in numbers]
+        peer = make_peer(name="node", ae_title="DICOMNODE", port=self.receivers.port)
+        return [outcome.verdict for outcome in send(files, peer, "MODALITY")]
+
+    def associate(self) -> Wire:
+        wire = Wire(self.receivers.port)
+        assert wire.associate(CTImageStorage, ImplicitVRLittleEndian) == ACCEPTED
+        return wire
+
+
+@contextmanager
+def receivers(folder: Path, processes: int = 1, *, extra: str = "") -> Iterator[RunningReceivers]:
+    """Receivers that run while the block does; `extra` are lines of `[receive]`."""
+    found = RunningReceivers(folder, processes, extra)
+    found.receivers.start()
+    try:
+        yield found
+    finally:
+        found.receivers.stop(0.0)
+
+
+def children() -> list[int]:
+    """The processes this one has started and not waited for."""
+    lists = []
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            lists.append((task / "children").read_text().split())
+    return sorted(int(pid) for each in lists for pid in each)
