@@ -30,7 +30,6 @@ processes = {processes}
 [storage]
 folder = "{folder}"
 min_free_bytes = 0
-low_water_bytes = 0
 """
 _PEER = 'ae_title = "MODALITY"\nhost = "127.0.0.1"\nport = 104\nmay_send = true\n'
 

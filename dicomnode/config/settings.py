@@ -116,10 +116,10 @@ class StorageSettings(Section):
         description="Refuse new objects (0xA700) when less room than this is left, in bytes.",
     )
     low_water_bytes: NonNegativeInt = Field(
-        2147483648,
+        0,
         description=(
-            "Refuse new associations that want to store, for the moment, when less room than this "
-            "is left, in bytes: senders turn away before an object is refused."
+            "Turn senders away at the door, for the moment, when less room than this is left, in "
+            "bytes: before an object must be refused. 0 takes twice min_free_bytes."
         ),
     )
     keep_days: NonNegativeFloat = Field(
@@ -129,6 +129,11 @@ class StorageSettings(Section):
             "0 keeps all for ever."
         ),
     )
+
+    @property
+    def low_water_mark_bytes(self) -> int:
+        """Room below which no association that wants to store is let in."""
+        return self.low_water_bytes or 2 * self.min_free_bytes
 
 
 class WorklistSettings(Section):

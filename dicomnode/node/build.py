@@ -71,10 +71,8 @@ def build_service(config: Path, settings: Settings) -> Service:
     completeness = CompletenessCheck(
         database, settings.pipelines, arrivals, counts, registrar.horizon
     )
-    receive, low_water_bytes = settings.node.receive, settings.node.storage.low_water_bytes
-    desk = FrontDesk(
-        receive, settings.peers, arrivals, lambda: store.free_bytes() >= low_water_bytes
-    )
+    receive, low_water = settings.node.receive, settings.node.storage.low_water_mark_bytes
+    desk = FrontDesk(receive, settings.peers, arrivals, lambda: store.free_bytes() >= low_water)
 
     def take_back(worker: str) -> None:
         with database.transaction() as tx:

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import socket
+import ssl
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from dicomnode.config.settings import ReceiveSettings, StorageSettings
 from dicomnode.dicom import network
 from dicomnode.errors import DicomnodeError, ModelError
 from dicomnode.node.build import open_worklist
+from dicomnode.receive.server import tls_context
 from dicomnode.records import Peer
 from dicomnode.worklist.schema import is_there
 
@@ -30,6 +32,7 @@ def problems(settings: Settings) -> list[str]:
         *_models(settings),
         *_storage(settings.node.storage),
         *_database(settings),
+        *_tls(settings.node.receive),
         *_listening(settings),
     ]
 
@@ -76,11 +79,13 @@ def _storage(rules: StorageSettings) -> list[str]:
     if trouble:
         return [f"node.toml: storage.folder: {trouble}"]
     free = shutil.disk_usage(there).free
-    if free >= rules.min_free_bytes:
+    wanted = max(rules.min_free_bytes, rules.low_water_mark_bytes)
+    key = "low_water_bytes" if rules.low_water_bytes else "min_free_bytes"
+    if free >= wanted:
         return []
     return [
-        f"node.toml: storage.min_free_bytes: no image would be taken: {rules.folder} has "
-        f"{free / 1e9:.2f} GB free, and {rules.min_free_bytes / 1e9:.2f} GB must stay free"
+        f"node.toml: storage.{key}: no image would be taken: {rules.folder} has "
+        f"{free / 1e9:.2f} GB free, and {wanted / 1e9:.2f} GB must stay free"
     ]
 
 
@@ -102,6 +107,15 @@ def _database(settings: Settings) -> list[str]:
             is_there(database)
     except DicomnodeError as error:
         return [f"node.toml: worklist.url: {error}"]
+    return []
+
+
+def _tls(receive: ReceiveSettings) -> list[str]:
+    try:
+        tls_context(receive)
+    except OSError as error:
+        why = error.strerror or str(error)
+        return [f"node.toml: receive.tls_certificate: TLS cannot be set up: {why}"]
     return []
 
 
@@ -139,8 +153,24 @@ def _is_ours(settings: Settings) -> bool:
         port=receive.port,
         timeout_s=_ANSWER_S,
     )
+    if receive.tls_certificate is not None:
+        return _speaks_tls(ourselves)
     titles = [peer.ae_title for peer in settings.peers.values() if peer.may_send]
     return any(network.echo(ourselves, title).ok for title in titles)
+
+
+def _speaks_tls(peer: Peer) -> bool:
+    """More cannot be asked of it without a caller's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((peer.host, peer.port), peer.timeout_s) as plain,
+            context.wrap_socket(plain),
+        ):
+            return True
+    except OSError:
+        return False
 
 
 def _words(error: OSError, receive: ReceiveSettings) -> str:

@@ -1,6 +1,7 @@
 """What would keep the node from its work is found before it starts."""
 
 import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 from dicomnode.classify.card import SHIPPED
 from dicomnode.config.load import Settings, load
 from dicomnode.node.readiness import broken_pipelines, problems
+from tests.certificates import write_certificate
 from tests.cli import configure
 from tests.pacs import free_port, pacs
 from tests.receiver import running
@@ -157,7 +159,7 @@ def test_too_little_room_is_said_with_folder_free_and_wanted(tmp_path: Path) -> 
 
     assert f"{tmp_path / 'node'} has " in problem
     assert " GB free" in problem
-    assert "1000000000.00 GB must stay free" in problem
+    assert "2000000000.00 GB must stay free" in problem  # the low-water mark
 
 
 # --- address and port -----------------------------------------------------------------------
@@ -194,3 +196,24 @@ def test_something_else_on_the_port_is_a_problem(tmp_path: Path) -> None:
 
     assert problem.startswith("node.toml: receive.port: cannot listen on 127.0.0.1:")
     assert problem.endswith("does not answer as DICOMNODE")
+
+
+# --- TLS ------------------------------------------------------------------------------------
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("no certificate")
+    problem = only(settings(tmp_path, node=f'[receive]\ntls_certificate = "{wrong}"\nport = 0\n'))
+    assert "receive.tls_certificate" in problem
+
+
+def test_our_own_node_that_speaks_tls_is_no_problem(tmp_path: Path) -> None:
+    pem = write_certificate(tmp_path)
+    with running(tmp_path / "other", tls_certificate=pem) as node:
+        text = f'[receive]\ntls_certificate = "{pem}"\nport = {node.server.port}\n'
+        assert problems(settings(tmp_path, node=text)) == []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        text = text.replace(f"port = {node.server.port}", f"port = {silent.getsockname()[1]}")
+        other = settings(tmp_path, node=text)
+        assert "receive.port" in only(other)
