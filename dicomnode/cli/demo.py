@@ -1,13 +1,10 @@
 """`dicomnode demo`: the main job, from images to results in an archive, on this machine alone."""
 
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +12,10 @@ import typer
 
 from dicomnode.cli.demo_results import Ended, show, write
 from dicomnode.cli.output import console, errors, fail, progress
+from dicomnode.cli.running import free_port, running, write_config
 from dicomnode.config.load import Settings, load
 from dicomnode.deliver.sender import send
-from dicomnode.dicom import attributes, network
+from dicomnode.dicom import attributes
 from dicomnode.errors import NotFound
 from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.node.archive import archive
@@ -37,7 +35,6 @@ _PLANTED: tuple[tuple[str, ...], ...] = (
     ("pneumothorax",),
     ("cardiomegaly", "pleural effusion"),
 )
-_START_S = 60.0  #: longest the node may take to answer C-ECHO
 _STILL_S = 120.0  #: longest that nothing at all may happen while studies are open
 
 _FILES = {
@@ -88,11 +85,11 @@ def demo(
         folder = Path(temporary)
         own = _own_files(files or [])
         us = Peer(
-            name="node", ae_title="DICOMNODE", host="127.0.0.1", port=_free_port(), may_send=True
+            name="node", ae_title="DICOMNODE", host="127.0.0.1", port=free_port(), may_send=True
         )
         with archive(folder / "archive", "ARCHIVE", us) as (kept, archive_port):
             settings = _configure(folder, us.port, archive_port)
-            with _running(folder / "ae_config", us):
+            with running(folder / "ae_config", us, "ARCHIVE"):
                 planted = _send_all(folder / "sent", own, us)
                 ended = _wait(settings, planted)
                 show(ended)
@@ -112,40 +109,10 @@ def _own_files(paths: Sequence[Path]) -> list[Path]:
     return [file for file in found if file.is_file()]
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def _configure(folder: Path, port: int, archive_port: int) -> Settings:
     """Write a configuration as an administrator would, and load it."""
-    for name, text in _FILES.items():
-        file = folder / "ae_config" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        values = {"port": port, "archive_port": archive_port, "folder": str(folder / "node")}
-        file.write_text(text.format(**values), "utf-8")
-    return load(folder / "ae_config")
-
-
-@contextmanager
-def _running(config: Path, us: Peer) -> Iterator[None]:
-    """`dicomnode serve` while the block runs; its log is shown if it does not come up."""
-    log = config.with_name("node.log")
-    command = [sys.executable, "-m", "dicomnode", "serve", "--config", str(config)]
-    with console.status("starting the node"), log.open("wb") as sink:
-        process = subprocess.Popen(command, stderr=sink)  # noqa: S603  our own program
-        deadline = time.monotonic() + _START_S
-        while not network.echo(us, "ARCHIVE").ok:
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                fail(f"the node did not start:\n{log.read_text('utf-8', 'replace')}")
-            time.sleep(0.2)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with console.status("stopping the node"):
-            process.wait()
+    values = {"port": port, "archive_port": archive_port, "folder": str(folder / "node")}
+    return load(write_config(folder / "ae_config", _FILES, **values))
 
 
 def _send_all(folder: Path, own: Sequence[Path], us: Peer) -> dict[str, str]:

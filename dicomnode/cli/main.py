@@ -3,7 +3,7 @@
 import typer
 
 from dicomnode import __version__
-from dicomnode.cli import demo, models, operate, worklist
+from dicomnode.cli import bench, demo, models, operate, worklist
 
 __all__ = ["app", "main"]
 
@@ -26,6 +26,7 @@ app.command()(operate.echo)
 app.command(hidden=True)(operate.worker)
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(models.app, name="models")
+app.add_typer(bench.app, name="bench")
 
 
 def _version(wanted: bool) -> None:

@@ -26,6 +26,7 @@ _NODE = """
 ae_title = "DICOMNODE"
 port = {port}
 max_associations = 1000
+max_associations_of_one = 1000
 
 [storage]
 folder = "{folder}"
