@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -167,6 +168,113 @@ def test_a_job_whose_pipeline_is_gone_fails_with_that_reason(node: Node) -> None
 
     assert node.look(check, at_s=0) is State.FAILED
     assert node.job().reason == f"pipeline {PIPELINE} is no longer configured"
+
+
+# --- at once ----------------------------------------------------------------------------------
+
+AT_ONCE: dict[str, Any] = {"quiet_s": 0.0}
+
+
+def came_now(node: Node) -> None:
+    """One image came at this moment."""
+    with node.database.transaction() as tx:
+        enter(tx, 1, now=datetime.now(UTC))
+    node.known_until = datetime.now(UTC)
+
+
+def test_without_a_quiet_time_a_study_is_ready_when_its_association_ends(node: Node) -> None:
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    came_now(node)
+    check = node.check(**AT_ONCE)
+
+    check.run()
+    assert node.job().state is State.WAITING
+    node.arrivals.ended(make_association())
+    check.run()
+    assert node.job().state is State.READY
+
+
+def test_without_a_quiet_time_an_image_does_not_overtake_its_association(node: Node) -> None:
+    """It may be in the worklist before we hear who brings it; so may one of a second round."""
+    came_now(node)
+    check = node.check(**AT_ONCE)
+    check.run()
+    assert node.job().state is State.WAITING
+
+    node.released_at = -1000.0
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    node.arrivals.ended(make_association())
+    node.released_at = 0.0
+    check.run()
+    assert node.job().state is State.WAITING
+
+
+def test_without_a_quiet_time_a_study_nobody_brings_is_ready_after_a_minute(node: Node) -> None:
+    """The node was restarted, and its associations are forgotten."""
+    begin(node)
+    check = node.check(**AT_ONCE)
+
+    assert node.look(check, at_s=59.9) is State.WAITING
+    assert node.look(check, at_s=60.0) is State.READY
+
+
+def test_without_a_quiet_time_a_short_study_is_asked_about_with_patience(node: Node) -> None:
+    begin(node)
+    check = node.check(lambda: 2, **AT_ONCE)
+
+    until(lambda: node.look(check, at_s=100) is State.WAITING and node.job().expected == 2)
+    for _ in range(5):
+        node.look(check, at_s=100)
+
+    assert node.asked == [STUDY_UID]
+
+
+# --- when to look again -----------------------------------------------------------------------
+
+
+def test_says_when_the_next_study_may_be_complete(node: Node) -> None:
+    begin(node)
+    check = node.check()
+    for at_s, again_s in ((0, 10.0), (7.5, 2.5), (9.75, 0.25)):
+        node.known_until = after(at_s)
+        assert check.run() == again_s
+
+
+def test_says_when_the_quiet_time_after_an_association_is_over(node: Node) -> None:
+    begin(node)
+    check = node.check()
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    node.arrivals.ended(make_association())
+    node.released_at, node.known_until = 7.0, after(30)
+
+    assert check.run() == 3.0
+
+
+def test_looks_again_soon_at_what_nobody_says_the_end_of(node: Node) -> None:
+    begin(node)
+    check = node.check()
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    node.known_until = after(30)
+
+    assert check.run() == 0.5
+
+
+def test_an_answer_of_the_peer_is_told_at_once(node: Node) -> None:
+    begin(node)
+    answered = threading.Event()
+    peer = make_peer(answers_find=True)
+    node.pipelines[PIPELINE] = make_pipeline(complete=ALL_HERE)
+    counts = StudyCounts({peer.name: peer}, lambda peer, study: 1, node.database, answered.set)
+    check = CompletenessCheck(
+        node.database, node.pipelines, node.arrivals, counts, lambda: after(10)
+    )
+
+    check.run()
+    assert answered.wait(10)
+    check.run()
+
+    assert node.job().state is State.READY
+    check.close()
 
 
 # --- counted --------------------------------------------------------------------------------

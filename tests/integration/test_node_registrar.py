@@ -1,6 +1,7 @@
 """From the inbox into the worklist: in quiet times, without a database, after a crash."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from pydicom.dataelem import DataElement
 
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.dicom.attributes import MANUFACTURER
-from dicomnode.errors import DatabaseAway, StoreError
+from dicomnode.errors import DatabaseAway, StoreError, Unreadable
 from dicomnode.node.registrar import Registrar
 from dicomnode.records import State
 from dicomnode.storage.database import Database
@@ -267,6 +268,52 @@ def test_a_crash_after_the_move_of_one_of_two_repeats_harmlessly(
     assert inbox(folder) == []
 
 
+# --- how soon a study is looked at ------------------------------------------------------------
+
+
+def test_looks_for_complete_studies_when_the_inbox_is_empty(
+    store: ObjectStore, folder: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomnode.node.registrar._BATCH", 1)
+    database = Database(sqlite_url)
+    seen: list[int] = []
+
+    def look() -> float:
+        seen.append(len(inbox(folder)))
+        return float("inf")
+
+    registrar = make_registrar(store, database)
+    with running(registrar, look):
+        until(lambda: seen == [0], timeout_s=10)
+        receive(store, *[make_dataset(number) for number in range(5)])
+        registrar.wake()
+        until(lambda: len(seen) > 1, timeout_s=10)
+
+    assert set(seen) == {0}
+    database.close()
+
+
+def test_looks_when_an_association_ends_and_at_the_time_that_was_named(
+    store: ObjectStore, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomnode.node.registrar._LOOK_S", 3600)
+    database = Database(sqlite_url)
+    looks: list[float] = []
+
+    def look() -> float:
+        looks.append(time.monotonic())
+        return 0.2 if len(looks) == 1 else 3600.0
+
+    registrar = make_registrar(store, database)
+    with running(registrar, look):
+        until(lambda: len(looks) == 2, timeout_s=10)
+        registrar.wake()
+        until(lambda: len(looks) == 3, timeout_s=10)
+
+    assert looks[1] - looks[0] >= 0.2
+    database.close()
+
+
 # --- files that cannot be read --------------------------------------------------------------
 
 
@@ -297,6 +344,27 @@ def test_what_cannot_be_read_is_named_once_and_blocks_nothing(
     assert caplog.messages.count("registrar.unreadable") == 1
     assert inbox(folder) == [uid("instance", 1)]
     assert len(all_jobs(database)) == 1
+    database.close()
+
+
+def test_an_acknowledged_object_whose_attributes_are_broken_is_entered(
+    store: ObjectStore, folder: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its UIDs were read before it was acknowledged; if it can be analysed, the worker will say."""
+
+    def broken(path: Path) -> NoReturn:
+        raise Unreadable("the header cannot be parsed")
+
+    monkeypatch.setattr("dicomnode.dicom.attributes.read_header", broken)
+    database = Database(sqlite_url)
+    ds = make_dataset(1)
+    ds.add_new(0x00091001, "OB", bytes(100_000))  # more than is read at a glance
+    receive(store, ds)
+
+    assert make_registrar(store, database).enter_batch() == 1
+
+    (job,) = all_jobs(database)
+    assert (job.study_uid, job.received) == (STUDY_UID, 1)
     database.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dicomnode.storage.database import Connection, Database
@@ -100,7 +100,17 @@ def empty() -> Iterator[Database]:
     database.close()
 
 
-@settings(max_examples=300, deadline=None)
+def held() -> list[Arrival]:
+    """A study with a waiting job gets an image, a contradiction, and another image."""
+    first = make_arrival(1, study_uid=OTHERS[0])
+    uid_of = first.ref.sop_instance_uid
+    stray = make_arrival(9, study_uid=HERE, sha256="f" * 64)
+    stray = replace(stray, ref=replace(stray.ref, sop_instance_uid=uid_of))
+    return [first, make_arrival(2, study_uid=HERE), stray, make_arrival(3, study_uid=HERE)]
+
+
+@example(begin="waiting", images=held())
+@settings(max_examples=200, deadline=None)
 @given(begin=st.sampled_from(sorted(BEGINNINGS)), images=st.lists(comers(), max_size=8))
 def test_many_images_at_once_come_to_the_same_as_one_after_the_other(
     empty: Database, begin: str, images: list[Arrival]
