@@ -101,15 +101,15 @@ def read_proposal(body: bytes) -> Proposal | Rejection:
     try:
         pdu.decode(struct.pack(">BxI", 0x01, len(body)) + body)
         primitive = pdu.to_primitive()
+        contexts = primitive.presentation_context_definition_list
+        if not all(context.abstract_syntax and context.transfer_syntax for context in contexts):
+            raise ProtocolViolation("a presentation context lacks a syntax")
         if primitive.application_context_name != _APPLICATION_CONTEXT:
             return Rejection(1, 1, 2, "the caller's application context is not DICOM's")
         return Proposal(
             calling_ae=primitive.calling_ae_title.strip(),
             called_ae=primitive.called_ae_title.strip(),
-            stores=any(
-                context.abstract_syntax in STORAGE_SOP_CLASSES
-                for context in primitive.presentation_context_definition_list
-            ),
+            stores=any(context.abstract_syntax in STORAGE_SOP_CLASSES for context in contexts),
             max_pdu_bytes=primitive.maximum_length_received or 0,
             primitive=primitive,
         )
@@ -192,5 +192,6 @@ def _roles(asked: A_ASSOCIATE, accepted: set[str]) -> list[SCP_SCU_RoleSelection
             answer.sop_class_uid = item.sop_class_uid
             answer.scu_role = bool(item.scu_role)
             answer.scp_role = bool(item.scp_role) and item.sop_class_uid == STORAGE_COMMITMENT
-            answers.append(answer)
+            if answer.scu_role or answer.scp_role:  # neither cannot be said
+                answers.append(answer)
     return answers
