@@ -4,9 +4,11 @@ Each test process starts one at most, below the temporary folder. Postgres refus
 then it runs as `nobody`. Through its socket everybody is let in; over TCP it wants a password.
 """
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -111,6 +113,15 @@ class Postgres:
             self._process.stdin.close()
             self._process.wait(timeout=30)
             self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL the server with all its processes."""
+        pid = (self.folder / "data" / "postmaster.pid").read_text().split()[0]
+        found = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True, check=False)
+        for each in (pid, *found.stdout.split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(each), signal.SIGKILL)
+        self.stop()
 
     def remove(self) -> None:
         """Stop the server and delete all that it wrote."""
