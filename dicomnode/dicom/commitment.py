@@ -33,7 +33,8 @@ __all__ = [
 
 PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"  #: the well-known SOP instance (PS3.4 J.3.5)
 REQUEST_COMMITMENT = 1  #: Action Type ID (PS3.4 Table J.3-1)
-EVERYTHING_KEPT, FAILURES_EXIST = 1, 2  #: Event Type IDs (PS3.4 Table J.3-2)
+EVERYTHING_KEPT = 1  #: Event Type ID (PS3.4 Table J.3-2)
+FAILURES_EXIST = 2  #: Event Type ID
 
 #: Failure Reason (0008,1197) in words (PS3.4 section J.3.3.1.2, PS3.3 C.14.1.1).
 REASONS: Mapping[int, str] = {
@@ -46,13 +47,14 @@ REASONS: Mapping[int, str] = {
 }
 
 _LONGEST_BYTES = 8 * 1024 * 1024  #: of a dataset, inflated
-_MOST_ITEMS = 100_000  #: in all sequences of a dataset
+_MOST_ELEMENTS = 500_000  #: with items and delimiters; half a second of work
 _DEEPEST = 8  #: sequences inside sequences; the standard has one
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TRANSACTION = 0x00081195
 _CLASS, _INSTANCE, _REASON = 0x00081150, 0x00081155, 0x00081197
 _REFERENCED, _FAILED = 0x00081199, 0x00081198
+_WANTED = frozenset({_TRANSACTION, _CLASS, _INSTANCE, _REASON, _REFERENCED, _FAILED})
 _LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 Table 7.1-1
 
 
@@ -200,7 +202,7 @@ class _Reader:
     def __init__(self, data: bytes, mark: str, *, explicit: bool) -> None:
         self._data = data
         self._at = 0
-        self._items_left = _MOST_ITEMS
+        self._left = _MOST_ELEMENTS
         self._explicit = explicit
         self._tag = Struct(mark + "HH").unpack_from
         self._short = Struct(mark + "H").unpack_from
@@ -213,14 +215,17 @@ class _Reader:
     def _elements(self, end: int, depth: int, *, defined: bool) -> _Elements:
         """Elements up to `end`, or to an item's delimiter."""
         found: _Elements = {}
+        value: bytes | int | list[_Elements]
         while self._at < end:
             tag, vr, length = self._header(end)
             if tag == _ITEM_END and not defined:
                 return found
             if length == _UNDEFINED or vr == b"SQ" or tag in (_REFERENCED, _FAILED):
-                found[tag] = self._sequence(length, end, depth + 1)
+                value = self._sequence(length, end, depth + 1)
             else:
-                found[tag] = self._value(tag, length, end)
+                value = self._value(tag, length, end)
+            if tag in _WANTED:
+                found[tag] = value
         if not defined:
             raise Unreadable("an item has no end")
         return found
@@ -232,7 +237,7 @@ class _Reader:
             raise Unreadable("an element reaches past the end of what holds it")
         if tag == _REASON and length == 2:
             return int(self._short(self._data, start)[0])
-        return self._data[start : self._at] if tag in (_TRANSACTION, _CLASS, _INSTANCE) else b""
+        return self._data[start : self._at] if tag in _WANTED else b""
 
     def _sequence(self, length: int, outer: int, depth: int) -> list[_Elements]:
         if depth > _DEEPEST:
@@ -245,9 +250,6 @@ class _Reader:
                 return items
             if tag != _ITEM:
                 raise Unreadable("a sequence holds something that is not an item")
-            self._items_left -= 1
-            if self._items_left < 0:
-                raise Unreadable(f"the dataset has more than {_MOST_ITEMS} items")
             defined = size != _UNDEFINED
             items.append(self._elements(self._end(size, end), depth, defined=defined))
         if length == _UNDEFINED:
@@ -264,6 +266,9 @@ class _Reader:
 
     def _header(self, end: int) -> tuple[int, bytes, int]:
         """Tag, VR where one is written, and length of the next element or item."""
+        self._left -= 1
+        if self._left < 0:
+            raise Unreadable(f"the dataset has more than {_MOST_ELEMENTS} elements")
         data, at = self._data, self._at
         if at + 8 > end:
             raise Unreadable("the dataset ends in the middle of an element")

@@ -6,7 +6,7 @@ is done with, so a killed node goes on where it was.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from dicomnode.worklist import commitments
 from dicomnode.worklist.commitments import Report
 from dicomnode.worklist.queue import backoff_s
 
-__all__ = ["CommitmentDesk"]
+__all__ = ["CommitmentDesk", "name_strangers"]
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +144,13 @@ class CommitmentDesk:
         return backoff_s(
             attempt, first_s=self._settings.first_retry_s, longest_s=self._settings.longest_retry_s
         )
+
+
+def name_strangers(spool: Spool, peers: Iterable[Peer]) -> None:
+    """Log who sent messages that wait, and is a peer no longer: nobody serves them."""
+    for stranger in spool.callers() - {peer.ae_title for peer in peers}:
+        problem = "messages about storage commitment wait in commitments/ for a peer of this title"
+        log.warning("commitment.stranger", extra={"calling_ae": stranger, "problem": problem})
 
 
 _EVENTS = {

@@ -7,6 +7,7 @@ it answers 0x0000; the node's main process takes them up from there, whenever it
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._storage = folder
         self._folder = folder / "commitments"
-        self._partial = folder / "partial"  # emptied at each start
+        self._partial = folder / "partial"
 
     def put(self, message: CommitmentMessage) -> None:
         """Keep a message durably.
@@ -38,7 +39,7 @@ class Spool:
         name = f"{time.time_ns():020d}-{_hex(message.calling_ae)}-{uuid4().hex}"
         header = asdict(message)
         dataset = header.pop("dataset")
-        partial = self._partial / name
+        partial = self._partial / f"{os.getpid()}.{name}"  # dropped when this process dies
         with disk_errors():
             self._folder.mkdir(mode=0o700, exist_ok=True)
             if len(self.waiting(message.calling_ae)) >= _MOST_WAITING:
@@ -58,7 +59,12 @@ class Spool:
     def waiting(self, calling_ae: str) -> list[Path]:
         """What came from this AE and waits, oldest first."""
         with disk_errors():
-            return sorted(self._folder.glob(f"*-{_hex(calling_ae)}-*"))
+            return sorted(self._all(_hex(calling_ae)))
+
+    def callers(self) -> set[str]:
+        """Who sent what waits."""
+        with disk_errors():
+            return {bytes.fromhex(path.name.split("-")[1]).decode() for path in self._all("*")}
 
     def read(self, path: Path) -> CommitmentMessage:
         """One message that waits.
@@ -78,6 +84,9 @@ class Spool:
         """Forget a message that is done with; that it may come back does no harm."""
         with disk_errors():
             path.unlink(missing_ok=True)
+
+    def _all(self, caller: str) -> Iterator[Path]:
+        return self._folder.glob(f"*-{caller}-*")
 
 
 def put_at(path: Path) -> datetime:

@@ -232,6 +232,8 @@ def promise(tx: Connection, uids: Sequence[str], *, now: datetime) -> dict[str, 
         )
     }
     for study_uid in sorted({found.study_uid for found in held.values()}):
-        mine = studies.c.study_uid == study_uid
-        tx.execute(sa.update(studies).where(mine).values(promised_at=now))
+        first = (studies.c.study_uid == study_uid) & studies.c.promised_at.is_(None)
+        if tx.execute(sa.update(studies).where(first).values(promised_at=now)).rowcount:
+            words = "a peer relies on its images (Storage Commitment): retention leaves the study"
+            history.note(tx, study_uid, "promised", now=now, detail=words)
     return held

@@ -50,7 +50,7 @@ studies = sa.Table(
     sa.Column("first_received_at", UTCDateTime, nullable=False),
     sa.Column("last_received_at", UTCDateTime, nullable=False),
     sa.Column("removed_at", UTCDateTime),  # when retention removed its images
-    sa.Column("promised_at", UTCDateTime),  # when we committed ourselves to keep images of it
+    sa.Column("promised_at", UTCDateTime),  # when a peer first relied on its images
     sa.Index(None, "removed_at", "last_received_at"),
 )
 

@@ -11,7 +11,7 @@ from dicomnode.config.settings import DeliverSettings
 from dicomnode.dicom.commitment import CommitmentReport, CommitmentRequest, Reference
 from dicomnode.errors import PeerAway, PeerRefused
 from dicomnode.node import commitment, promises
-from dicomnode.node.commitment import CommitmentDesk
+from dicomnode.node.commitment import CommitmentDesk, name_strangers
 from dicomnode.node.promises import Promises
 from dicomnode.node.registrar import Registrar
 from dicomnode.records import Job, Peer
@@ -323,3 +323,12 @@ def test_a_report_waits_while_the_database_is_away(pacs_desk: Desk) -> None:
     assert pacs_desk.waiting == 1
     pacs_desk.desk.work()
     assert is_confirmed(pacs_desk, job)
+
+
+def test_messages_of_who_is_a_peer_no_longer_are_named(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.spool.put(make_message(make_request(ONE)))
+    desk.spool.put(make_message(make_request(ONE), calling_ae="GONE"))
+    name_strangers(desk.spool, [desk.peer])
+    assert [vars(record)["calling_ae"] for record in caplog.records] == ["GONE"]

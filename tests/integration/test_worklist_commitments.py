@@ -278,8 +278,10 @@ def test_a_study_of_which_something_was_promised_stays(database: Database) -> No
     with database.transaction() as tx:
         delivered_job(tx)
         assert retention.to_remove(tx, before=after(10)) == [STUDY_UID]
-        commitments.promise(tx, [make_ref("image", 1).sop_instance_uid], now=NOW)
+        for _ in range(2):
+            commitments.promise(tx, [make_ref("image", 1).sop_instance_uid], now=NOW)
         assert retention.to_remove(tx, before=after(10)) == []
+        assert events(tx).count("promised") == 1
 
 
 def test_a_study_whose_results_must_be_sent_again_stays(database: Database) -> None:

@@ -128,11 +128,22 @@ def test_ten_thousand_nested_sequences_are_unreadable() -> None:
         read_request(one * 10_000, ImplicitVRLittleEndian)
 
 
-def test_a_million_empty_items_are_unreadable() -> None:
+def test_a_million_items_or_elements_are_unreadable() -> None:
     items = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 1_000_000
     data = struct.pack("<HHI", 0x0008, 0x1199, len(items)) + items
-    with pytest.raises(Unreadable, match="items"):
-        read_request(data, ImplicitVRLittleEndian)
+    elements = struct.pack("<HHI", 0x0009, 0x0001, 0) * 1_000_000
+    for much in (data, elements):
+        with pytest.raises(Unreadable, match="elements"):
+            read_request(much, ImplicitVRLittleEndian)
+
+
+def test_fifty_thousand_instances_are_read() -> None:
+    one = encoded(encode_request(REQUEST))
+    start = one.index(b"\xfe\xff\x00\xe0")
+    item = one[start : start + (len(one) - start) // 2]
+    head = one[: start - 4] + struct.pack("<I", 50_000 * len(item))
+    request = read_request(head + item * 50_000, ImplicitVRLittleEndian)
+    assert request.references == (ONE,) * 50_000
 
 
 def test_a_deflated_list_that_grows_beyond_all_limits_is_unreadable() -> None:
