@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 from dicomnode.config.load import Settings, load
@@ -52,6 +53,7 @@ def main() -> None:
     config, listening, line = sys.argv[1:]
     settings = load(Path(config))
     configure(level=settings.node.log.level, json_lines=settings.node.log.format == "json")
+    warnings.simplefilter("ignore")  # each bad UID of a caller would be a line, and be remembered
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the node decides when we stop
     run(settings, socket.socket(fileno=int(listening)), socket.socket(fileno=int(line)))
