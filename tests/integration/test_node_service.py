@@ -134,6 +134,18 @@ def test_an_image_goes_from_the_network_to_a_job_that_is_ready(node: Node) -> No
         until(lambda: node.states() == [State.READY], timeout_s=10)
 
 
+def test_a_study_is_ready_because_its_association_ended_not_because_time_passed(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomnode.node.registrar._LOOK_S", 3600)
+    monkeypatch.setattr("dicomnode.node.completeness._LOOK_S", 3600)
+    with node.running():
+        until(lambda: node.registrar.horizon().year > 1, timeout_s=10)
+        assert node.send_images(1, 2) == [Verdict.STORED] * 2
+
+        until(lambda: node.states() == [State.READY], timeout_s=10)
+
+
 def test_images_are_taken_before_the_database_is_there_and_entered_when_it_is(
     node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
