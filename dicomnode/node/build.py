@@ -72,7 +72,7 @@ def build_service(config: Path, settings: Settings) -> Service:
         database, settings.pipelines, arrivals, counts, registrar.horizon
     )
     receive, low_water = settings.node.receive, settings.node.storage.low_water_mark_bytes
-    desk = FrontDesk(receive, settings.peers, arrivals, lambda: store.free_bytes() >= low_water)
+    desk = FrontDesk(receive, settings.peers, arrivals, lambda: store.has_room(low_water))
 
     def take_back(worker: str) -> None:
         with database.transaction() as tx:
@@ -89,7 +89,7 @@ def build_service(config: Path, settings: Settings) -> Service:
 
     return Service(
         store,
-        Receivers(receive, desk, partial(receiver_command, config)),
+        Receivers(receive, desk, partial(receiver_command, config), store.drop_partial),
         database,
         open_up,
         registrar,

@@ -35,20 +35,22 @@ def receiver_command(config: Path, listening: int, line: int) -> list[str]:
 
 
 class Receivers:
-    """Keeps the receivers alive, from `start` to `stop`."""
+    """Keeps the receivers alive, from `start` to `stop`; `ended` hears of each that is gone."""
 
     def __init__(
         self,
         settings: ReceiveSettings,
         desk: FrontDesk,
         command: Callable[[int, int], Sequence[str]],
+        ended: Callable[[int], None] = lambda pid: None,
     ) -> None:
         self._settings = settings
         self._desk = desk
         self._command = command
+        self._ended = ended
         self._listening: socket.socket | None = None
         self._threads: list[threading.Thread] = []
-        self._lines: dict[int, socket.socket] = {}  #: of the receivers that run, by number
+        self._lines: dict[int, socket.socket] = {}  #: of the receivers that run, by process
         self._stop = threading.Event()
         self._lock = threading.Lock()
 
@@ -57,6 +59,12 @@ class Receivers:
         """The TCP port that is listened on; also when 0 was asked for."""
         return int(self._listening.getsockname()[1]) if self._listening else self._settings.port
 
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of the receivers that run now."""
+        with self._lock:
+            return sorted(self._lines)
+
     def start(self) -> None:
         """Listen, start the receivers, and return; OSError where the port cannot be had."""
         tls_context(self._settings)  # a wrong certificate is said once, and here
@@ -64,7 +72,7 @@ class Receivers:
         count = self._settings.processes or _usual_number()
         for number in range(1, count + 1):
             thread = threading.Thread(
-                target=self._keep_alive, args=(number, self._listening), name=f"receiver {number}"
+                target=self._keep_alive, args=(self._listening,), name=f"receiver {number}"
             )
             thread.start()
             self._threads.append(thread)
@@ -91,12 +99,12 @@ class Receivers:
         self._listening.close()
         log.info("receive.stopped")
 
-    def _keep_alive(self, number: int, listening: socket.socket) -> None:
+    def _keep_alive(self, listening: socket.socket) -> None:
         wait_s = 0.1
         while not self._stop.is_set():
             started, exit_code = time.monotonic(), None
             try:
-                exit_code = self._run_one(number, listening)
+                exit_code = self._run_one(listening)
             except Exception:  # whatever broke: a node without receivers is worth nothing
                 log.exception("receiver.lost")
             if self._stop.is_set():
@@ -107,7 +115,7 @@ class Receivers:
             log.error("receiver.died", extra=fields)
             self._stop.wait(wait_s)
 
-    def _run_one(self, number: int, listening: socket.socket) -> int:
+    def _run_one(self, listening: socket.socket) -> int:
         """One receiver, from its start to its end; return its exit code."""
         ours, theirs = socket.socketpair()
         with ours:
@@ -117,15 +125,17 @@ class Receivers:
                     list(self._command(*handles)), stdin=subprocess.DEVNULL, pass_fds=handles
                 )
             with self._lock:
-                self._lines[number] = ours
+                self._lines[process.pid] = ours
                 if self._stop.is_set():
                     say_stop(ours, 0.0)
             try:
                 attend(ours, self._desk)
             finally:
                 with self._lock:
-                    del self._lines[number]
-        return process.wait()
+                    del self._lines[process.pid]
+        exit_code = process.wait()
+        self._ended(process.pid)
+        return exit_code
 
 
 def _usual_number() -> int:

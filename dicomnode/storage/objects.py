@@ -101,7 +101,13 @@ class ObjectStore:
     def begin(self) -> "Incoming":
         """Open a new object for writing; StoreFull when there is no room for one."""
         self.check_room()
-        return Incoming(self, self._partial / uuid4().hex)
+        return Incoming(self, self._partial / f"{os.getpid()}.{uuid4().hex}")
+
+    def drop_partial(self, pid: int) -> None:
+        """Drop what a process was writing when it died."""
+        with disk_errors():
+            for left in self._partial.glob(f"{pid}.*"):
+                left.unlink(missing_ok=True)
 
     def waiting(self, limit: int) -> list[Path]:
         """Kept objects that are not in the worklist yet, oldest first; their names are durable."""
@@ -173,6 +179,13 @@ class ObjectStore:
         with disk_errors():
             found = os.statvfs(self._partial)
         return found.f_bavail * found.f_frsize
+
+    def has_room(self, wanted_bytes: int) -> bool:
+        """Is so much room left? A disk that does not say has none."""
+        try:
+            return self.free_bytes() >= wanted_bytes
+        except StoreError:
+            return False
 
     def check_room(self) -> None:
         """StoreFull when less room is left than the administrator wants to stay free."""

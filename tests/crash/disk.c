@@ -9,7 +9,8 @@
                       moved INODE PATH   a file is about to be renamed
                       named INODE PATH   a file got one more name
    DISK_TROUBLE   a file with one line, CALL NUMBER, while there is trouble:
-                      open, write, fsync, fsync-folder, link, unlink, readonly  fail with this errno
+                      open, write, fsync, fsync-folder, link, unlink, statvfs  fail with this errno
+                      readonly           all that changes something fails with it
                       short              writes take half of what they are given
                       room               statvfs tells so many bytes
                       lose, lose-folder  a file's, a folder's fsync does nothing and succeeds
@@ -70,13 +71,15 @@ static long trouble(const char *call) {
     return strcmp(name, call) == 0 ? number : 0;
 }
 
-/* Does a call that changes the disk fail just now? Sets errno. */
+/* Does the call fail just now? Sets errno. */
 static int fails(const char *call) {
     long number = trouble(call);
-    if (!number) number = trouble("readonly");
     if (number) errno = (int)number;
     return number != 0;
 }
+
+/* The same for a call that changes the disk. */
+static int refuses(const char *call) { return fails(call) || fails("readonly"); }
 
 static int in_journal(const char *name, int flags) {
     char path[PATH_MAX];
@@ -147,7 +150,7 @@ static int sync_with(long number, int fd) {
     if (fstat(fd, &found) || !ours_fd(fd)) return (int)syscall(number, fd);
     int folder = S_ISDIR(found.st_mode);
     if (trouble(folder ? "lose-folder" : "lose")) return 0;
-    if (fails(folder ? "fsync-folder" : "fsync")) {
+    if (refuses(folder ? "fsync-folder" : "fsync")) {
         note("failed", found.st_ino, "");
         return -1;
     }
@@ -163,7 +166,7 @@ int fdatasync(int fd) { return sync_with(SYS_fdatasync, fd); }
 static int opened(int folder, const char *path, int flags, mode_t mode) {
     int writes = flags & (O_WRONLY | O_RDWR | O_CREAT);
     if (!ours_at(folder, path)) return (int)syscall(SYS_openat, folder, path, flags, mode);
-    if (writes && fails("open")) return -1;
+    if (writes && refuses("open")) return -1;
     int makes = (flags & O_TMPFILE) == O_TMPFILE ||
                 ((flags & O_CREAT) && faccessat(folder, path, F_OK, 0) != 0);
     int fd = (int)syscall(SYS_openat, folder, path, flags, mode);
@@ -188,7 +191,7 @@ int openat64(int folder, const char *path, int flags, ...) { MODE(flags) return 
 /* -1 when the write fails, 1 when it shall be short, 0 when all is well. */
 static int hindered(int fd) {
     if (!ours_fd(fd)) return 0;
-    return fails("write") ? -1 : trouble("short") != 0;
+    return refuses("write") ? -1 : trouble("short") != 0;
 }
 
 ssize_t write(int fd, const void *data, size_t size) {
@@ -209,7 +212,7 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) { return pwrite64(fd, data, size, at); }
 
 int linkat(int from, const char *name, int to, const char *made, int flags) {
-    if (ours_at(to, made) && fails("link")) return -1;
+    if (ours_at(to, made) && refuses("link")) return -1;
     if (syscall(SYS_linkat, from, name, to, made, flags)) return -1;
     if (ours_at(to, made)) note_path("named", to, made, to, made);
     return 0;
@@ -218,7 +221,7 @@ int linkat(int from, const char *name, int to, const char *made, int flags) {
 int link(const char *name, const char *made) { return linkat(AT_FDCWD, name, AT_FDCWD, made, 0); }
 
 int renameat2(int from, const char *name, int to, const char *made, unsigned flags) {
-    if (ours_at(to, made) && fails("link")) return -1;
+    if (ours_at(to, made) && refuses("link")) return -1;
     if (ours_at(to, made)) note_path("moved", from, name, to, made);
     return (int)syscall(SYS_renameat2, from, name, to, made, flags);
 }
@@ -227,18 +230,19 @@ int rename(const char *name, const char *made) { return renameat2(AT_FDCWD, name
 int renameat(int from, const char *name, int to, const char *made) { return renameat2(from, name, to, made, 0); }
 
 int unlinkat(int folder, const char *name, int flags) {
-    return ours_at(folder, name) && fails("unlink") ? -1 : (int)syscall(SYS_unlinkat, folder, name, flags);
+    return ours_at(folder, name) && refuses("unlink") ? -1 : (int)syscall(SYS_unlinkat, folder, name, flags);
 }
 
 int unlink(const char *name) { return unlinkat(AT_FDCWD, name, 0); }
 
 int mkdir(const char *name, mode_t mode) {
-    return ours(name) && fails("link") ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, name, mode);
+    return ours(name) && refuses("link") ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, name, mode);
 }
 
 static int with_room(const char *call, const char *path, struct statvfs *found) {
     int (*real)(const char *, struct statvfs *) =
         (int (*)(const char *, struct statvfs *))dlsym(RTLD_NEXT, call);
+    if (ours(path) && fails("statvfs")) return -1;
     int answer = real(path, found);
     long room = ours(path) ? trouble("room") : 0;
     if (room) found->f_bavail = found->f_bfree = (fsblkcnt_t)room / found->f_frsize;

@@ -49,11 +49,10 @@ class Lives:
         pid, port = self.begin()
         assert not list(self._partial.iterdir()), "a start leaves what an earlier life had torn"
         with trouble or nullcontext():
-            senders = load.send_until_gone(port)
+            load.begin(port)
             time.sleep(seconds)
             self.kill(pid)
-        for sender in senders:
-            sender.join()
+        load.end()
         return len(list(self._partial.iterdir()))
 
     def assert_nothing_unforeseen(self) -> None:

@@ -90,15 +90,24 @@ class Load:
         self._numbers = itertools.count()
         self._newest = 0
         self._lives = itertools.count()
+        self._senders: list[threading.Thread] = []
+        self._over = threading.Event()
 
-    def send_until_gone(self, port: int) -> list[threading.Thread]:
-        """Begin to send over four associations; the threads end with the receiver."""
+    def begin(self, port: int) -> None:
+        """Begin to send over four associations; each ends with its receiver, or with `end`."""
         life = next(self._lives)
-        chances = [random.Random(f"{self._seed} {life} {number}") for number in range(_SENDERS)]  # noqa: S311  the same in every run
-        senders = [threading.Thread(target=self._send, args=(port, each)) for each in chances]
-        for sender in senders:
+        self._over.clear()
+        for number in range(_SENDERS):
+            chance = random.Random(f"{self._seed} {life} {number}")  # noqa: S311  always the same
+            sender = threading.Thread(target=self._send, args=(port, chance))
             sender.start()
-        return senders
+            self._senders.append(sender)
+
+    def end(self) -> None:
+        """Send no more, and wait for the last answers."""
+        self._over.set()
+        while self._senders:
+            self._senders.pop().join()
 
     def newly_acknowledged(self) -> list[int]:
         """Objects acknowledged since this was asked last; once more for each time."""
@@ -130,7 +139,7 @@ class Load:
         with suppress(OSError), Wire(port) as wire:
             wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire.associate(CTImageStorage, ImplicitVRLittleEndian)
-            while True:
+            while not self._over.is_set():
                 number, other = self._next(chance)
                 self._sent.add((number, other))
                 wire.send(message(number, dataset(number, other=other)))

@@ -7,6 +7,7 @@ would find a missing sync is tested too, with a disk that lies about syncs.
 import os
 import random
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dicomnode.storage.objects import ObjectStore
 from tests.crash.disk import Disk
 from tests.crash.lives import Lives, lives
 from tests.crash.load import Load, dataset, message, name, received_status
+from tests.crash.serving import assert_all_entered, kill_all, serving
 from tests.tools import require
 from tests.wire import Wire
 
@@ -87,7 +89,7 @@ def test_the_answer_leaves_after_the_bytes_and_their_name_are_synced(tmp_path: P
 
 
 _STEPS = {
-    "bytes synced": r"f(data)?sync\(\d+<.*/partial/\w+>",
+    "bytes synced": r"f(data)?sync\(\d+<.*/partial/[\w.]+>",
     "named": r"(link|rename)\w*\(.*/partial/.*/inbox/",
     "name synced": r"fsync\(\d+<.*/inbox>",
     "answered": r"(send|write)\w*\(\d+<(socket|TCP).*\"\\4\\0",
@@ -97,3 +99,23 @@ _STEPS = {
 def step(name: str, line: str) -> bool:
     """Is this line of the trace that step?"""
     return re.search(_STEPS[name], line) is not None
+
+
+@pytest.mark.timeout(600)
+def test_a_whole_node_has_all_it_acknowledged_in_its_worklist_after_a_power_cut(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance, load = random.Random(SEED), Load(SEED)  # noqa: S311  the same moments in every run
+    with serving(tmp_path, disk.folder / "node") as running:
+        for name, value in disk.environment.items():
+            monkeypatch.setenv(name, value)
+        for _ in range(3):
+            running.start()
+            load.begin(running.peer.port)
+            time.sleep(chance.uniform(0.5, 2.0))
+            kill_all(running)
+            load.end()
+            disk.cut_power()
+        running.start()
+        assert_all_entered(running, load)
+    assert load.acknowledged

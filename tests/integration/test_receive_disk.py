@@ -12,10 +12,14 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
+from pynetdicom import AE, build_context
+from pynetdicom.association import Association
 
+from dicomnode.dicom.sop_classes import VERIFICATION
 from tests.crash.disk import Disk
 from tests.crash.lives import Lives, lives
 from tests.crash.load import Load, dataset, message, name, received_status
+from tests.crash.serving import serving
 from tests.running import until
 from tests.wire import COMMAND_END, DATA_PART, Wire, command, p_data, pdu, pdv
 
@@ -188,3 +192,48 @@ def test_a_transfer_that_breaks_leaves_nothing_behind(
     for wire in wires:
         wire.socket.close()
     assert not node.files("inbox")
+
+
+@pytest.fixture
+def whole_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Disk, Wire, int]]:
+    """`dicomnode serve` on a disk of ours, with an association that is open, and its port."""
+    disk = Disk(tmp_path)
+    with serving(tmp_path, disk.folder / "node", low_water_bytes=1_000_000) as running:
+        for key, value in disk.environment.items():
+            monkeypatch.setenv(key, value)
+        running.start()
+        with Wire(running.peer.port) as wire:
+            wire.associate(CTImageStorage, ImplicitVRLittleEndian)
+            yield disk, wire, running.peer.port
+
+
+def answer(port: int, sop_class: str) -> Association:
+    ae = AE("MODALITY")
+    return ae.associate("127.0.0.1", port, [build_context(sop_class)], ae_title="DICOMNODE")
+
+
+def assert_turned_away(association: Association) -> None:
+    """Rejected for now: transient, by the service provider, temporary congestion."""
+    assert association.is_rejected
+    rejection = association.acceptor.primitive
+    assert rejection is not None
+    assert (rejection.result, rejection.result_source, rejection.diagnostic) == (2, 3, 1)
+
+
+def test_little_room_turns_away_who_comes_to_store_and_nobody_else(
+    whole_node: tuple[Disk, Wire, int],
+) -> None:
+    disk, wire, port = whole_node
+    with disk.trouble("room", 900_000):
+        assert_turned_away(answer(port, CTImageStorage))
+        echoing = answer(port, VERIFICATION)
+        assert echoing.send_c_echo().Status == 0x0000
+        echoing.release()
+        assert store(wire) == 0x0000
+    with disk.trouble("statvfs", errno.EIO):
+        assert_turned_away(answer(port, CTImageStorage))
+        assert store(wire, 2) == 0xA701
+    assert store(wire, 2) == 0x0000
+    storing = answer(port, CTImageStorage)
+    assert storing.is_established
+    storing.release()
