@@ -1,8 +1,7 @@
 """Receivers in processes of their own, as the node starts them, and nothing else of a node."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
@@ -18,7 +17,7 @@ from tests.fakes import RememberingListener
 from tests.pacs import free_port
 from tests.wire import Wire
 
-__all__ = ["ACCEPTED", "RunningReceivers", "children", "receivers"]
+__all__ = ["ACCEPTED", "RunningReceivers", "receivers"]
 
 ACCEPTED = 2
 
@@ -77,12 +76,3 @@ def receivers(folder: Path, processes: int = 1, *, extra: str = "") -> Iterator[
         yield found
     finally:
         found.receivers.stop(0.0)
-
-
-def children() -> list[int]:
-    """The processes this one has started and not waited for."""
-    lists = []
-    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
-        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
-            lists.append((task / "children").read_text().split())
-    return sorted(int(pid) for each in lists for pid in each)

@@ -1,6 +1,7 @@
 """The commands that run and check the node: init, check, serve, echo, send."""
 
 import logging
+import os
 import signal
 import threading
 from dataclasses import asdict
@@ -106,7 +107,8 @@ def serve(config: ConfigOption = Path("ae_config")) -> None:
         except StoreError as error:
             fail(str(error))
         except OSError as error:
-            receive, why = settings.node.receive, (error.strerror or str(error)).lower()
+            receive = settings.node.receive
+            why = (os.strerror(error.errno) if error.errno else str(error)).lower()
             place = f"{receive.address}:{receive.port} (receive.address, receive.port in node.toml)"
             fail(f"cannot listen on {place}: {why}")
 

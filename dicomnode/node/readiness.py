@@ -14,7 +14,7 @@ from dicomnode.classify.card import find_models, read_card
 from dicomnode.config.load import Settings
 from dicomnode.config.settings import ReceiveSettings, StorageSettings
 from dicomnode.dicom import network
-from dicomnode.errors import DicomnodeError, ModelError
+from dicomnode.errors import ConfigError, DicomnodeError, ModelError
 from dicomnode.node.build import open_worklist
 from dicomnode.receive.server import tls_context
 from dicomnode.records import Peer
@@ -113,9 +113,11 @@ def _database(settings: Settings) -> list[str]:
 def _tls(receive: ReceiveSettings) -> list[str]:
     try:
         tls_context(receive)
-    except OSError as error:
-        why = error.strerror or str(error)
-        return [f"node.toml: receive.tls_certificate: TLS cannot be set up: {why}"]
+    except ConfigError as error:
+        return [
+            f"node.toml: {mistake.key}: {mistake.file}: {mistake.problem}"
+            for mistake in error.mistakes
+        ]
     return []
 
 

@@ -17,8 +17,11 @@ __all__ = [
     "response",
 ]
 
-C_STORE, C_ECHO, C_CANCEL = 0x0001, 0x0030, 0x0FFF
-N_EVENT_REPORT, N_ACTION = 0x0100, 0x0130
+C_STORE = 0x0001
+C_ECHO = 0x0030
+N_EVENT_REPORT = 0x0100
+N_ACTION = 0x0130
+C_CANCEL = 0x0FFF
 
 _ELEMENT = struct.Struct("<HHI")  # Implicit VR Little Endian, always (PS3.7 6.3.1)
 _NO_DATASET = 0x0101

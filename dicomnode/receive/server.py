@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import suppress
 
 from dicomnode.config.settings import ReceiveSettings
+from dicomnode.errors import ConfigError, Mistake
 from dicomnode.receive.association import House, StoreAssociation
 from dicomnode.receive.desk import Desk
 from dicomnode.receive.intake import Intake
@@ -39,16 +40,22 @@ def tls_context(settings: ReceiveSettings) -> ssl.SSLContext | None:
     """TLS as the settings say (BCP 195 profile, PS3.15 B.9); None where they name no certificate.
 
     Raises:
-        OSError: a file cannot be read, or is not what it should be (ssl.SSLError).
+        ConfigError: a file cannot be read, or is not what it should be.
     """
     if settings.tls_certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    if settings.tls_client_ca is not None:
-        context.load_verify_locations(settings.tls_client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+    file, key = settings.tls_certificate, "receive.tls_certificate, receive.tls_key"
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        if settings.tls_client_ca is not None:
+            file, key = settings.tls_client_ca, "receive.tls_client_ca"
+            context.load_verify_locations(settings.tls_client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        why = f"TLS cannot be set up with it: {error.strerror or error}"
+        raise ConfigError(Mistake(file=file, key=key, problem=why)) from error
     return context
 
 

@@ -15,7 +15,10 @@ from dicomnode.errors import ConnectionLost, ProtocolViolation
 
 __all__ = ["ABORT", "ASSOCIATE_RQ", "P_DATA", "RELEASE_RQ", "Wire", "nothing"]
 
-ASSOCIATE_RQ, P_DATA, RELEASE_RQ, ABORT = 0x01, 0x04, 0x05, 0x07
+ASSOCIATE_RQ = 0x01
+P_DATA = 0x04
+RELEASE_RQ = 0x05
+ABORT = 0x07
 _KINDS = frozenset(range(0x01, 0x08))
 
 _PDU_HEADER = struct.Struct(">BxI")  # PS3.8 9.3.1

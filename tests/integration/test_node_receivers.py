@@ -12,14 +12,14 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from dicomnode.node.receivers import Receivers
 from dicomnode.records import Verdict
 from tests.factories import uid
-from tests.receivers import ACCEPTED, children, receivers
+from tests.receivers import ACCEPTED, receivers
 from tests.running import until
 from tests.wire import Wire
 
 
 def test_several_processes_serve_one_port(tmp_path: Path) -> None:
     with receivers(tmp_path, 2) as node:
-        until(lambda: len(children()) == 2)
+        until(lambda: len(node.receivers.pids) == 2)
         assert node.send(1, 2, 3) == [Verdict.STORED] * 3
         assert node.listener.wait_ended(1)
         assert node.listener.kept_uids == [uid("instance", n) for n in (1, 2, 3)]
@@ -40,13 +40,13 @@ def test_the_limit_counts_over_all_processes(tmp_path: Path) -> None:
 def test_a_receiver_that_dies_is_started_again_and_what_it_held_has_ended(tmp_path: Path) -> None:
     with receivers(tmp_path) as node:
         inside = node.associate()
-        [pid] = children()
+        [pid] = node.receivers.pids
         os.kill(pid, signal.SIGKILL)
         assert node.listener.wait_ended(1)
         assert inside.closed()
         inside.socket.close()
         assert node.send(1) == [Verdict.STORED]
-        assert children() != [pid]
+        assert node.receivers.pids != [pid]
 
 
 def test_an_association_that_is_open_may_end_while_stopping(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_an_association_that_is_open_may_end_while_stopping(tmp_path: Path) -> N
         started = time.monotonic()
         stopping.join()
         assert time.monotonic() - started < 15
-        assert children() == []
+        assert node.receivers.pids == []
 
 
 def test_who_does_not_end_in_time_is_aborted(tmp_path: Path) -> None:

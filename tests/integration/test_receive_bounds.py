@@ -11,7 +11,7 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from dicomnode.records import Verdict
 from tests.factories import encode, make_dataset, uid
 from tests.receiver import Receiver, running
-from tests.receivers import ACCEPTED, children, receivers
+from tests.receivers import ACCEPTED, receivers
 from tests.running import until
 from tests.wire import COMMAND_END, DATA_END, DATA_PART, Wire, command, p_data, pdv
 
@@ -191,7 +191,7 @@ def peak_bytes(pid: int) -> int:
 def test_an_endless_object_ends_at_the_limit_and_costs_no_memory(tmp_path: Path) -> None:
     with receivers(tmp_path, extra=f"max_object_bytes = {MEGABYTE}") as node:
         assert node.send(1) == [Verdict.STORED]
-        [pid] = children()
+        [pid] = node.receivers.pids
         before = peak_bytes(pid)
         with node.associate() as wire:
             wire.send(COMMAND)
@@ -205,7 +205,7 @@ def test_an_endless_object_ends_at_the_limit_and_costs_no_memory(tmp_path: Path)
 def test_memory_does_not_depend_on_the_size_of_an_object(tmp_path: Path) -> None:
     with receivers(tmp_path) as node:
         assert node.send(1) == [Verdict.STORED]
-        [pid] = children()
+        [pid] = node.receivers.pids
         before = peak_bytes(pid)
         frames, size = 400, 512 * 1024
         header = encode(make_dataset(2), ImplicitVRLittleEndian)

@@ -10,6 +10,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from dicomnode.config.settings import ReceiveSettings
+from dicomnode.errors import ConfigError
 from dicomnode.receive.server import tls_context
 from tests.certificates import write_certificate
 from tests.factories import encode, make_dataset, uid
@@ -86,5 +87,5 @@ def test_a_caller_must_show_a_certificate_where_one_is_wanted(tmp_path: Path, pe
 def test_a_file_that_is_no_certificate_is_an_error_at_the_start(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("no certificate")
-    with pytest.raises(OSError, match=r"PEM|SSL"):
+    with pytest.raises(ConfigError, match=r"wrong.pem\s+receive.tls_certificate"):
         tls_context(ReceiveSettings(tls_certificate=wrong))
