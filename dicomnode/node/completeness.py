@@ -6,12 +6,13 @@ time, and, where the sending peer answers C-FIND, all the images that it has are
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
 from dicomnode.node.arrivals import Arrivals
 from dicomnode.node.counts import Pending, StudyCounts
-from dicomnode.records import State
+from dicomnode.records import Job, State
 from dicomnode.storage.database import Database
 from dicomnode.worklist import studies
 from dicomnode.worklist.studies import Completeness, Waiting
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 #: An association that stays open and sends nothing more of a study holds it so many quiet times.
 _HELD_QUIET_TIMES = 6
+_AT_ONCE = 100  #: studies closed in one transaction
 _LOOK_S = 0.5  #: between looks at what nobody says the end of: a peer's answer, an association
 
 
@@ -54,7 +56,9 @@ class CompletenessCheck:
             quiet = studies.waiting(tx, quiet_since=known_until - shortest)
             others = studies.first_received_after(tx, known_until - shortest)
         self._counts.keep_only({item.job.study_uid for item in quiet})
-        again_s = [self._look_at(item, known_until) for item in quiet]
+        looked = [self._look_at(item, known_until) for item in quiet]
+        self._close([found for found in looked if isinstance(found, _End)])
+        again_s = [found for found in looked if not isinstance(found, _End)]
         if others is not None:
             again_s.append((others + shortest - known_until).total_seconds())
         return min(again_s, default=_LOOK_S)
@@ -66,12 +70,12 @@ class CompletenessCheck:
     def _quiet_times(self) -> Iterator[float]:
         return (pipeline.complete.quiet_s for pipeline in self._pipelines.values())
 
-    def _look_at(self, item: Waiting, known_until: datetime) -> float:
-        """Close the job if its study is complete; after how many seconds to look again."""
+    def _look_at(self, item: Waiting, known_until: datetime) -> "_End | float":
+        """How the job's waiting ends now, or after how many seconds to look again."""
         pipeline = self._pipelines.get(item.job.pipeline)
         if pipeline is None:
-            self._close(item, State.FAILED, f"pipeline {item.job.pipeline} is no longer configured")
-            return _LOOK_S
+            reason = f"pipeline {item.job.pipeline} is no longer configured"
+            return _End(item.job, State.FAILED, reason)
         since_last = (known_until - item.last_received_at).total_seconds()
         quiet_for_s = min(since_last, self._arrivals.released_for_s(item.job.study_uid))
         if self._is_held(item, since_last, pipeline.complete):
@@ -83,8 +87,7 @@ class CompletenessCheck:
             return _LOOK_S
         if expected is None:
             expected = self._expected_by_us(item)
-        self._decide(item, expected, quiet_for_s, pipeline.complete)
-        return _LOOK_S
+        return _decide(item.job, expected, quiet_for_s, pipeline.complete) or _LOOK_S
 
     def _expected_by_us(self, item: Waiting) -> int | None:
         """What came and what this node turned away; None where it took all that it was sent."""
@@ -111,27 +114,45 @@ class CompletenessCheck:
         since_last = (datetime.now(UTC) - item.last_received_at).total_seconds()
         return self._arrivals.released_for_s(item.job.study_uid) <= since_last
 
-    def _decide(
-        self, item: Waiting, expected: int | None, quiet_for_s: float, rules: CompleteSettings
-    ) -> None:
-        here = studies.completeness(
-            received=item.job.received,
-            expected=expected,
-            quiet_for_s=quiet_for_s,
-            quiet_s=rules.quiet_s,
-            limit_s=rules.limit_s,
-        )
-        short = f"{item.job.received} of {expected} images came"
-        if here is Completeness.COMPLETE:
-            self._close(item, State.READY, "")
-        elif here is Completeness.PARTIAL and rules.when_short == "process":
-            self._close(item, State.READY, short)
-        elif here is Completeness.PARTIAL:
-            self._close(item, State.INCOMPLETE, short)
+    def _close(self, ends: list["_End"]) -> None:
+        """Let jobs go on, many in one transaction; in the order in which all take their studies."""
+        ends = sorted(ends, key=lambda end: end.job.study_uid)
+        while ends:
+            now = datetime.now(UTC)
+            with self._database.transaction() as tx:
+                closed = [
+                    end
+                    for end in ends[:_AT_ONCE]
+                    if studies.close(tx, end.job, end.to, now=now, reason=end.reason)
+                ]
+            for end in closed:
+                fields = {"job": end.job.id, "study_uid": end.job.study_uid, "state": str(end.to)}
+                log.info("study.closed", extra=fields | {"received": end.job.received})
+            ends = ends[_AT_ONCE:]
 
-    def _close(self, item: Waiting, to: State, reason: str) -> None:
-        with self._database.transaction() as tx:
-            closed = studies.close(tx, item.job, to, now=datetime.now(UTC), reason=reason)
-        if closed:
-            fields = {"job": item.job.id, "study_uid": item.job.study_uid, "state": str(to)}
-            log.info("study.closed", extra=fields | {"received": item.job.received})
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a job's waiting ends."""
+
+    job: Job
+    to: State
+    reason: str
+
+
+def _decide(
+    job: Job, expected: int | None, quiet_for_s: float, rules: CompleteSettings
+) -> _End | None:
+    here = studies.completeness(
+        received=job.received,
+        expected=expected,
+        quiet_for_s=quiet_for_s,
+        quiet_s=rules.quiet_s,
+        limit_s=rules.limit_s,
+    )
+    short = f"{job.received} of {expected} images came"
+    if here is Completeness.COMPLETE:
+        return _End(job, State.READY, "")
+    if here is Completeness.PARTIAL:
+        return _End(job, State.READY if rules.when_short == "process" else State.INCOMPLETE, short)
+    return None

@@ -146,6 +146,24 @@ def test_the_quiet_time_begins_when_the_association_ends(node: Node) -> None:
     assert node.look(check, at_s=30) is State.READY
 
 
+def test_many_studies_that_are_complete_at_once_go_on_together(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomnode.node.completeness._AT_ONCE", 2)
+    node = Node(database)
+    with database.transaction() as tx:
+        for number in range(5):
+            waiting_job(tx, study_uid=uid("study", number))
+    check = node.check()
+    node.known_until = after(10)
+
+    check.run()
+
+    with database.reading() as tx:
+        assert jobs.count(tx) == {State.READY: 5}
+    node.close()
+
+
 def test_each_pipeline_has_its_own_quiet_time(node: Node) -> None:
     with node.database.transaction() as tx:
         waiting_job(tx, pipelines={"slow": 0, PIPELINE: 0})
@@ -220,11 +238,13 @@ def test_without_a_quiet_time_a_study_nobody_brings_is_ready_after_a_minute(node
 
 def test_without_a_quiet_time_a_short_study_is_asked_about_with_patience(node: Node) -> None:
     begin(node)
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    node.arrivals.ended(make_association())
     check = node.check(lambda: 2, **AT_ONCE)
 
-    until(lambda: node.look(check, at_s=100) is State.WAITING and node.job().expected == 2)
+    until(lambda: node.look(check, at_s=50) is State.WAITING and node.job().expected == 2)
     for _ in range(5):
-        node.look(check, at_s=100)
+        assert node.look(check, at_s=50) is State.WAITING
 
     assert node.asked == [STUDY_UID]
 
