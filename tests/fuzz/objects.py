@@ -6,7 +6,7 @@
 import argparse
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from struct import pack
 
@@ -173,7 +173,7 @@ def delete(random: Random, nodes: Nodes) -> None:
 def duplicate(random: Random, nodes: Nodes) -> None:
     """The same element again, perhaps with another value."""
     siblings, place = _pick(random, nodes)
-    twin = replace(siblings[place])
+    (twin,) = copy([siblings[place]])
     if random.random() < 0.5:
         twin.value = random.choice(VALUES)
     siblings.insert(random.randint(place, len(siblings)), twin)
@@ -209,8 +209,7 @@ def nest(random: Random, nodes: Nodes) -> None:
 def widen(random: Random, nodes: Nodes) -> None:
     """Many elements, or items, where one was."""
     siblings, place = _pick(random, nodes)
-    more = [replace(siblings[place]) for _ in range(random.choice((10, 100)))]
-    siblings[place:place] = more
+    siblings[place:place] = copy([siblings[place]] * random.choice((10, 100)))
 
 
 def undefine(random: Random, nodes: Nodes) -> None:

@@ -5,7 +5,7 @@
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -167,7 +167,7 @@ def duplicate(random: Random, pieces: Pieces) -> None:
     """One more of the same; or very many."""
     siblings, place = _pick(random, pieces)
     count = random.choice((1, 1, 1, 130))
-    siblings[place:place] = [replace(siblings[place]) for _ in range(count)]
+    siblings[place:place] = copy([siblings[place]] * count)
 
 
 def reorder(random: Random, pieces: Pieces) -> None:
