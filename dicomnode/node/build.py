@@ -15,7 +15,7 @@ from dicomnode.deliver.sender import send
 from dicomnode.dicom import network
 from dicomnode.dicom.commitment import CommitmentReport, CommitmentRequest
 from dicomnode.node.arrivals import Arrivals
-from dicomnode.node.commitment import CommitmentDesk
+from dicomnode.node.commitment import CommitmentDesk, name_strangers
 from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.node.confirmation import Confirmations
 from dicomnode.node.counts import StudyCounts
@@ -86,6 +86,7 @@ def build_service(config: Path, settings: Settings) -> Service:
     def open_up() -> None:
         upgrade(database)
         take_back(holder)  # what the workers of an earlier life held
+        name_strangers(Spool(store.folder), settings.peers.values())
 
     return Service(
         store,

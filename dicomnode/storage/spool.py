@@ -6,6 +6,7 @@ it answers 0x0000; the node's main process takes them up from there, whenever it
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,6 +21,8 @@ from dicomnode.storage.durable import disk_errors, sync_folder
 __all__ = ["Spool", "put_at"]
 
 _MOST_WAITING = 1000  #: messages of one caller, who is then told to come again later
+_TIME = "[0-9]" * 20  #: a file's name begins with it, in nanoseconds
+_HEX = re.compile("([0-7][0-9a-f])+")
 
 
 class Spool:
@@ -64,7 +67,8 @@ class Spool:
     def callers(self) -> set[str]:
         """Who sent what waits."""
         with disk_errors():
-            return {bytes.fromhex(path.name.split("-")[1]).decode() for path in self._all("*")}
+            found = {path.name.split("-")[1] for path in self._all("*")}
+        return {bytes.fromhex(name).decode() for name in found if _HEX.fullmatch(name)}
 
     def read(self, path: Path) -> CommitmentMessage:
         """One message that waits.
@@ -86,7 +90,7 @@ class Spool:
             path.unlink(missing_ok=True)
 
     def _all(self, caller: str) -> Iterator[Path]:
-        return self._folder.glob(f"*-{caller}-*")
+        return self._folder.glob(f"{_TIME}-{caller}-*")
 
 
 def put_at(path: Path) -> datetime:

@@ -37,6 +37,16 @@ def test_messages_wait_in_order_each_with_its_caller(spool: Spool) -> None:
     assert spool.waiting("MOD") == []
 
 
+def test_who_sent_what_waits_is_known_and_what_lies_there_by_accident_is_left_alone(
+    spool: Spool, tmp_path: Path
+) -> None:
+    spool.put(MESSAGE)
+    spool.put(make_message(make_request(), calling_ae="OTHER AE"))
+    for name in ("README", "a-4d4f-b", f"{0:020d}-xyz-1"):
+        (tmp_path / "commitments" / name).touch()
+    assert spool.callers() == {"MODALITY", "OTHER AE"}
+
+
 def test_nothing_waits_where_nothing_ever_came(spool: Spool) -> None:
     assert spool.waiting("MODALITY") == []
 
