@@ -9,10 +9,11 @@ from rich.text import Text
 from dicomnode.cli.output import console, print_table
 from tests.benchmarks.load import Measured
 
-__all__ = ["Cell", "show"]
+__all__ = ["Cell", "show", "summary"]
 
 _OURS = "dicomnode"
 _DISK = "disk"
+_WITH_GOALS = ("dcmtk", "orthanc", _DISK)
 #: By set and associations: of each other's objects/s, the least that the node should do.
 _GOALS: Mapping[tuple[str, int], Mapping[str, float]] = {
     ("ct", 1): {"dcmtk": 0.7, "orthanc": 2.0, _DISK: 0.8},
@@ -35,24 +36,50 @@ class Cell:
     sample: str
     count: int
     associations: int
-    rounds: Mapping[str, Sequence[Measured]]  #: by target; all have as many
+    rounds: Mapping[str, list[Measured]]  #: by target; all have as many
+
+    def ratios(self, other: str) -> list[float]:
+        """The node's objects/s by another's, in each round: what ran side by side."""
+        pairs = zip(self.rounds[_OURS], self.rounds[other], strict=True)
+        return [ours.objects_per_s / theirs.objects_per_s for ours, theirs in pairs]
+
+    def goal(self, other: str) -> float | None:
+        """The least that the median of the ratios should be."""
+        return _GOALS.get((self.sample, self.associations), {}).get(other)
 
 
 def show(cell: Cell) -> None:
     """Print the medians of a cell, and how the node compares."""
     title = f"{cell.count} x {cell.sample}, associations: {cell.associations}"
     print_table(_COLUMNS, [_row(name, many) for name, many in cell.rounds.items()], title=title)
-    ours = cell.rounds.get(_OURS)
-    if not ours:
+    if _OURS in cell.rounds:
+        console.print()
+        rows = [_compared(cell, name) for name in cell.rounds if name != _OURS]
+        print_table(["objects/s of", "ratio", "least - most", "goal", ""], rows)
+
+
+def summary(cells: Sequence[Cell]) -> None:
+    """Print every goal and what became of it, one line a cell."""
+    others = [name for name in _WITH_GOALS if all(name in cell.rounds for cell in cells)]
+    if not others or any(_OURS not in cell.rounds for cell in cells):
         return
-    goals = _GOALS.get((cell.sample, cell.associations), {})
-    rows = [
-        _ratio(name, ours, theirs, goals.get(name))
-        for name, theirs in cell.rounds.items()
-        if name != _OURS
+    rows: list[list[str | Text]] = [
+        [f"{cell.sample} x {cell.associations}", *(_against(cell, name) for name in others)]
+        for cell in cells
     ]
-    console.print()
-    print_table(["objects/s of", "ratio", "least - most", "goal", ""], rows)
+    print_table(["", *(f"by {name} (goal)" for name in others)], rows, title="the node's objects/s")
+    console.print(
+        "The node's memory counts its worker, which holds the model's libraries.", style="dim"
+    )
+
+
+def _against(cell: Cell, other: str) -> Text:
+    ratio, goal = median(cell.ratios(other)), cell.goal(other)
+    if goal is None:
+        return Text(f"{ratio:.2f}")
+    met = ratio >= goal
+    words = f"{ratio:.2f} ({goal:g}) {'met' if met else 'not met'}"
+    return Text(words, "green" if met else "bold red")
 
 
 def _row(name: str, many: Sequence[Measured]) -> list[str]:
@@ -68,14 +95,11 @@ def _row(name: str, many: Sequence[Measured]) -> list[str]:
     return [name, *rates, *used, *memory, entered]
 
 
-def _ratio(
-    name: str, ours: Sequence[Measured], theirs: Sequence[Measured], goal: float | None
-) -> list[str | Text]:
-    """The median of the rounds' ratios; each round compares what ran side by side."""
-    ratios = [a.objects_per_s / b.objects_per_s for a, b in zip(ours, theirs, strict=True)]
+def _compared(cell: Cell, other: str) -> list[str | Text]:
+    ratios, goal = cell.ratios(other), cell.goal(other)
     middle, spread = median(ratios), f"{min(ratios):.2f} - {max(ratios):.2f}"
     verdict = Text("")
     if goal is not None:
         verdict = Text("met", "green") if middle >= goal else Text("not met", "bold red")
     wanted = "" if goal is None else f"{goal:g}"
-    return [f"{_OURS} / {name}", f"{middle:.2f}", spread, wanted, verdict]
+    return [f"{_OURS} / {other}", f"{middle:.2f}", spread, wanted, verdict]

@@ -24,7 +24,7 @@ from dicomnode.cli.output import console
 from dicomnode.cli.replay import SAMPLES
 from tests.benchmarks import special
 from tests.benchmarks.disk import disk
-from tests.benchmarks.goals import Cell, show
+from tests.benchmarks.goals import Cell, show, summary
 from tests.benchmarks.load import Measured, load
 from tests.benchmarks.peers import PEERS, absent
 
@@ -75,32 +75,30 @@ def throughput(
     repeat: int,
 ) -> list[dict[str, object]]:
     """Every cell, its targets in turn, `repeat` times; shows each cell when it is done."""
-    found: list[dict[str, object]] = []
+    done: list[Cell] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("starting", total=len(cells) * len(targets) * repeat)
         for sample, associations in cells:
-            rounds: dict[str, list[Measured]] = {name: [] for name in targets}
-            for name, measured in _cell(
-                folder, targets, sample, counts[sample], associations, repeat
-            ):
-                rounds[name].append(measured)
+            cell = Cell(sample, counts[sample], associations, {name: [] for name in targets})
+            for name, measured in _rounds(folder, targets, cell, repeat):
+                cell.rounds[name].append(measured)
                 bar.update(task, advance=1, description=f"{sample} x {associations}: {name}")
-                found.append(
-                    {
-                        "set": sample,
-                        "associations": associations,
-                        "target": name,
-                        **asdict(measured),
-                    }
-                )
-            show(Cell(sample, counts[sample], associations, rounds))
-    return found
+            show(cell)
+            done.append(cell)
+    summary(done)
+    return [
+        {"set": cell.sample, "associations": cell.associations, "target": name, **asdict(one)}
+        for cell in done
+        for name, many in cell.rounds.items()
+        for one in many
+    ]
 
 
-def _cell(
-    folder: Path, targets: list[str], sample: str, count: int, associations: int, repeat: int
+def _rounds(
+    folder: Path, targets: list[str], cell: Cell, repeat: int
 ) -> Iterator[tuple[str, Measured]]:
+    """Start the receivers afresh, and measure each in turn."""
     with ExitStack() as stack:
         running = {}
         for name in targets:
@@ -112,11 +110,11 @@ def _cell(
             for name in targets:
                 os.sync()  # nobody pays for what another left unwritten
                 if name == "disk":
-                    place, size = _fresh(folder / name), SAMPLES[sample].pixel_bytes
-                    yield name, disk(place, size, count, associations)
+                    place, size = _fresh(folder / name), SAMPLES[cell.sample].pixel_bytes
+                    yield name, disk(place, size, cell.count, cell.associations)
                     shutil.rmtree(place)
                 else:
-                    yield name, load(running[name], sample, count, associations)
+                    yield name, load(running[name], cell.sample, cell.count, cell.associations)
 
 
 def _fresh(folder: Path) -> Path:
