@@ -53,7 +53,7 @@ class Lives:
             time.sleep(seconds)
             self.kill(pid)
         load.end()
-        return len(list(self._partial.iterdir()))
+        return sum(path.stat().st_nlink == 1 for path in self._partial.iterdir())
 
     def assert_nothing_unforeseen(self) -> None:
         """Nothing but refusals was logged."""

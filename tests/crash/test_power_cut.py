@@ -1,7 +1,8 @@
 """The power goes while objects arrive: what was acknowledged is there, whatever else is not.
 
 `disk.c` stands for the disk: after the cut there is nothing but what was synced. That these tests
-would find a missing sync is tested too, with a disk that lies about syncs.
+would find a missing sync is tested too, with a disk that lies about syncs. DICOMNODE_CRASH_SEED
+and DICOMNODE_CRASH_COUNT are those of test_receive_killed.py; there is one cut for ten kills.
 """
 
 import os
@@ -23,7 +24,7 @@ from tests.tools import require
 from tests.wire import Wire
 
 SEED = int(os.environ.get("DICOMNODE_CRASH_SEED", "1"))
-CUTS = 50
+CUTS = int(os.environ.get("DICOMNODE_CRASH_COUNT", "500")) // 10
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def lost(disk: Disk, load: Load) -> set[str]:
     return {name(number) for number in load.acknowledged} - found
 
 
+@pytest.mark.timeout(120 + 10 * CUTS)
 def test_what_was_acknowledged_survives_power_cuts(disk: Disk, receiver: Lives) -> None:
     chance, load = random.Random(SEED), Load(SEED)  # noqa: S311  the same moments in every run
     for number in range(CUTS):
