@@ -1,7 +1,6 @@
 """`dicomnode bench`: put a node under load and look at it."""
 
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -73,8 +72,8 @@ def soak(
     """Send synthetic studies for hours, with broken transfers, repeats and slow peers among them.
 
     Watches memory, threads, descriptors and latency of the node's processes, draws them, and says
-    whether anything grows: exit code 1 where it does, or where an object was not taken. The node
-    receives and does not analyse. Never point it at a node that serves patients.
+    whether anything grows: exit code 1 where it does, or where an object was not taken. Our own
+    node only receives; never point this at one that serves patients.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     if not Path("/proc/self/stat").exists():
@@ -133,21 +132,19 @@ def _report(samples: Sequence[Sample], traffic: Traffic, out: Path, *, gone: boo
     if not samples:
         fail("the soak ended before anything was measured")
     trends = [found for measure in MEASURES if (found := trend(samples, measure)) is not None]
-    findings = [str(found) for found in trends] or ["too short to tell whether anything grows"]
-    wrong = ["the node ended before the soak"] * gone + list(traffic.problems)
+    findings = [("the node ended before the soak", False)] * gone
+    findings += [(problem, False) for problem in traffic.problems]
+    findings += [(str(found), not found.grows) for found in trends]
+    if not trends:
+        findings.append(("too short to tell whether anything grows", True))
     facts = {
         "ended": time.strftime("%Y-%m-%d %H:%M"),
         "lasted": f"{samples[-1].seconds / 3600:.2f} h",
         **{what: str(number) for what, number in sorted(traffic.counts.items())},
     }
-    (out / "soak.html").write_text(
-        page("Soak of a node", [*wrong, *findings], facts, samples), "utf-8"
-    )
-    for line in findings:
-        style = "bold red" if "GROWS" in line else "green"
-        console.print(line, style=style, highlight=False, soft_wrap=True)
+    (out / "soak.html").write_text(page("Soak of a node", findings, facts, samples), "utf-8")
+    for words, good in findings:
+        console.print(words, style="green" if good else "bold red", markup=False, soft_wrap=True)
     console.print(f"{out / 'soak.html'}, {out / 'soak.csv'}", highlight=False, soft_wrap=True)
-    if wrong:
-        fail("\n".join(wrong))
-    if any(found.grows for found in trends):
-        sys.exit(1)
+    if not all(good for _, good in findings):
+        raise typer.Exit(1)

@@ -167,11 +167,7 @@ class ReplayAssociation:
 
     def accepted(self) -> Self:
         """Wait for the A-ASSOCIATE-AC; sets `max_pdu`, the largest P-DATA the receiver takes."""
-        try:
-            kind, body = self._receive()
-        except PeerAway:
-            self.socket.close()
-            raise
+        kind, body = self._receive()
         items = dict(_items(body[68:])) if kind == 2 else {}
         if items.get(0x21, b"\0\0\xff")[2]:
             self.socket.close()
@@ -195,6 +191,7 @@ class ReplayAssociation:
         try:
             self.socket.sendall(data)
         except OSError as error:
+            self.socket.close()
             raise PeerAway(f"the receiver hung up: {error}") from error
 
     def status(self) -> int:
@@ -239,8 +236,10 @@ class ReplayAssociation:
             try:
                 more = self.socket.recv(65536)
             except OSError as error:
+                self.socket.close()
                 raise PeerAway(f"the receiver does not answer: {error}") from error
             if not more:
+                self.socket.close()
                 raise PeerAway("the receiver hung up")
             self._left += more
 

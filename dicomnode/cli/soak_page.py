@@ -28,9 +28,12 @@ _PLOTS: tuple[tuple[str, str, Mapping[str, str]], ...] = (
 
 
 def page(
-    title: str, findings: Sequence[str], facts: Mapping[str, str], samples: Sequence[Sample]
+    title: str,
+    findings: Sequence[tuple[str, bool]],
+    facts: Mapping[str, str],
+    samples: Sequence[Sample],
 ) -> str:
-    """The whole page; words are escaped."""
+    """The whole page; a finding is its words and whether it is good. Words are escaped."""
     hours = [sample.seconds / 3600 for sample in samples]
     plots = "\n".join(
         _plot(
@@ -42,8 +45,8 @@ def page(
         for heading, unit, lines in _PLOTS
     )
     said = "\n".join(
-        f'<li class="{"bad" if "GROWS" in line else "good"}">{html.escape(line)}</li>'
-        for line in findings
+        f'<li class="{"good" if good else "bad"}">{html.escape(words)}</li>'
+        for words, good in findings
     )
     rows = "\n".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"

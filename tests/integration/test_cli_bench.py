@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,9 +15,11 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicomnode.cli.replay import SAMPLES, Message, multiframe
+from dicomnode.cli.replay import SAMPLES, Message, ReplayAssociation, multiframe
+from dicomnode.cli.running import free_port
 from dicomnode.cli.soak import MEASURES, Sample, trend
 from dicomnode.cli.soak_page import page
+from dicomnode.errors import PeerAway
 from tests.cli import call
 from tests.factories import uid
 
@@ -90,6 +94,18 @@ def test_a_very_large_object_is_sent_without_being_made() -> None:
     assert sum(len(value) for _, control, value in values if control != 3) == message.bytes
 
 
+def test_a_caller_that_is_hung_up_on_is_told_and_keeps_nothing_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        association = ReplayAssociation(port, "NODE", "SOAK", SAMPLES["tiny"], timeout_s=5)
+        listener.accept()[0].close()
+
+        with pytest.raises(PeerAway, match=r"hung up|does not answer"):
+            association.accepted()
+
+    assert association.socket.fileno() == -1
+
+
 # --- does it grow? --------------------------------------------------------------------------
 
 
@@ -123,11 +139,11 @@ def test_a_short_soak_says_nothing_of_growth() -> None:
 
 
 def test_the_page_needs_nothing_but_itself_and_takes_no_word_for_markup() -> None:
-    made = page("<b>", ["memory GROWS & grows"], {"stored": "7"}, samples(1.0, 2.0, 3.0))
+    made = page("<b>", [("more & more", False)], {"stored": "7"}, samples(1.0, 2.0, 3.0))
 
     assert made.count("<svg") == 5
     assert "<b>" not in made
-    assert '<li class="bad">memory GROWS &amp; grows</li>' in made
+    assert '<li class="bad">more &amp; more</li>' in made
     assert not re.search(r"https?:|src=|href=", made)
 
 
@@ -152,6 +168,19 @@ def test_a_soak_loads_a_node_and_says_what_became_of_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("peer", ["nonsense", "NODE@127.0.0.1:104"])
 def test_a_soak_of_another_node_must_know_its_process(peer: str, tmp_path: Path) -> None:
     assert call("bench", "soak", "--peer", peer, "--out", tmp_path).exit_code == 2
+
+
+def test_a_soak_that_nobody_answers_says_so(tmp_path: Path) -> None:
+    peer = f"NODE@127.0.0.1:{free_port()}"
+
+    result = call(
+        *("bench", "soak", "--hours", 2 / 3600, "--out", tmp_path),
+        *("--peer", peer, "--pid", os.getpid()),
+    )
+
+    assert result.exit_code == 1
+    assert "nobody listens" in result.stdout
+    assert "nobody listens" in (tmp_path / "soak.html").read_text()
 
 
 def test_the_benchmark_measures_the_node_and_the_disk(tmp_path: Path) -> None:
