@@ -1,8 +1,8 @@
 """Careful reading of a dataset: without its pixels, without surprises.
 
 A header is everything before group 5000: curves, functional groups, waveforms, overlays and pixels
-come after, and nobody who asks who, what and when needs them. Sequences and long values are left
-out as well, so that no object can make reading it costly.
+come after, and nobody who asks who, what and when needs them. Private elements, sequences and long
+values are left out as well, so that no object can make reading it costly.
 """
 
 import warnings
@@ -29,6 +29,7 @@ MANUFACTURER = "dicomnode"
 Header = FileDataset
 
 _HEADER_ENDS = 0x50000000
+_PRIVATE = 0x00010000  #: the bit that makes a group number odd (PS3.5 section 7.8)
 _LONGEST_VALUE_BYTES = 64 * 1024
 _LONGEST_HEADER_BYTES = 16 * 1024 * 1024
 _MOST_ELEMENTS = 100_000  #: of a header; each costs half a kilobyte of memory
@@ -36,7 +37,7 @@ _FILE_META_STARTS = 132 + 12  #: preamble, prefix, and File Meta Information Gro
 
 
 def read_header(path: Path) -> Header:
-    """Read a Part 10 file up to group 5000, with its file meta and without its sequences.
+    """Read a Part 10 file up to group 5000, with its file meta; public elements, no sequences.
 
     Raises:
         Unreadable: it is no DICOM file, or cannot be parsed.
@@ -102,19 +103,20 @@ def _header(elements: Iterator[Element]) -> Iterator[RawDataElement]:
 
     What names the object is a UID, whatever VR is written.
     """
-    size, missing = 0, set(IDENTITY)
-    for number, (tag, vr, value, little_endian) in enumerate(elements, start=1):
+    count, size, missing = 0, 0, set(IDENTITY)
+    for tag, vr, value, little_endian in elements:
         if tag >= _HEADER_ENDS:
             if not missing:
                 break
             continue  # elements out of order: what names the object is yet to come
-        size += len(value or b"")
-        if number > _MOST_ELEMENTS or size > _LONGEST_HEADER_BYTES:
+        if value is None or tag & _PRIVATE:
+            continue
+        count, size = count + 1, size + len(value)
+        if count > _MOST_ELEMENTS or size > _LONGEST_HEADER_BYTES:
             raise Unreadable("the header is larger than any")
-        if value is not None:
-            known = "UI" if tag in IDENTITY else vr.decode() or None
-            missing.discard(tag)
-            yield RawDataElement(BaseTag(tag), known, len(value), value, 0, not vr, little_endian)
+        known = "UI" if tag in IDENTITY else vr.decode() or None
+        missing.discard(tag)
+        yield RawDataElement(BaseTag(tag), known, len(value), value, 0, not vr, little_endian)
 
 
 def _undeclared(ds: Dataset, keyword: str) -> str | None:

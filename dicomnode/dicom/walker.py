@@ -128,7 +128,7 @@ class Walker:
     def _leave_at(self, end: int) -> bool:
         """Leave the level that ends here, with what it holds; False where all is at its end."""
         if self._at > end:
-            raise _reaches_past_the_end()
+            raise self._too_long(end)
         if self._at < end:
             self._padding(end)
         whole = True
@@ -141,6 +141,12 @@ class Walker:
         if not whole:
             raise ends_early()
         return False
+
+    def _too_long(self, end: int) -> Unreadable:
+        """The error for what reaches past the end of what holds it."""
+        if end == self._window.size:
+            return ends_early()
+        return Unreadable("an element or item reaches past the end of what holds it")
 
     def _end(self) -> bool:
         """The bytes end in the midst of a level that does not say where it ends."""
@@ -197,8 +203,9 @@ class Walker:
     def _delimiter(self, kind: _Kind, tag: int, length: int) -> None:
         """Item, Item Delimitation or Sequence Delimitation (PS3.5 section 7.5)."""
         if tag == ITEM and kind is _Kind.ITEMS:
-            self._enter(_Kind.ELEMENTS, self._level[3], length)
-            self._believe_the_first_element()
+            if length:
+                self._enter(_Kind.ELEMENTS, self._level[3], length)
+                self._believe_the_first_element()
             return
         if length == UNDEFINED:
             raise Unreadable("an item or a fragment has no length where it needs one")
@@ -235,7 +242,7 @@ class Walker:
         defined = length != UNDEFINED
         end = self._at + length if defined else self._level[1]
         if end > self._level[1]:
-            raise _reaches_past_the_end()
+            raise self._too_long(self._level[1])
         self._open.append(self._level)
         self._level = (kind, end, defined, coding)
         if len(self._open) > 2 * _DEEPEST:
@@ -251,7 +258,3 @@ class Walker:
         if explicit != coding.explicit:
             coding = coding_of(explicit=explicit, order="little", wanted=coding.wanted)
             self._level = (kind, end, defined, coding)
-
-
-def _reaches_past_the_end() -> Unreadable:
-    return Unreadable("an element reaches past the end of its item: what holds it ends before it")

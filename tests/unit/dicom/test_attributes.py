@@ -93,9 +93,27 @@ def test_sequences_are_left_out_however_they_are_written(tmp_path: Path) -> None
         assert header.PatientID == "SYN-0001"
 
 
+def test_private_elements_are_left_out(tmp_path: Path) -> None:
+    ds = make_dataset()
+    ds.private_block(0x0011, "TESTS", create=True).add_new(1, "LO", "hidden")
+    header = read_header(write_part10(ds, tmp_path / "one.dcm"))
+    assert not [element.tag for element in header if element.tag.is_private]
+    assert header.PatientID == "SYN-0001"
+
+
+def test_what_names_the_object_is_found_whatever_its_vr_and_place(tmp_path: Path) -> None:
+    whole = make_part10(make_dataset())
+    start = 144 + int.from_bytes(whole[140:144], "little")
+    curve = b"\x00\x50\x00\x30OB\x00\x00\x02\x00\x00\x00ab"
+    path = tmp_path / "odd.dcm"
+    odd = whole[start:].replace(b"\x0d\x00UI", b"\x0d\x00LO")
+    path.write_bytes(whole[:start] + curve + odd)
+    assert text(read_header(path), "StudyInstanceUID") == make_dataset().StudyInstanceUID
+
+
 def test_a_header_that_would_fill_the_memory_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "large.dcm"
-    wide = b"".join(b"\x09\x00" + n.to_bytes(2, "little") + b"LO\xff\xff" for n in range(1, 300))
+    wide = b"".join(b"\x12\x00" + n.to_bytes(2, "little") + b"LO\xff\xff" for n in range(1, 300))
     path.write_bytes(
         make_part10(make_dataset(PixelData=None))
         + wide.replace(b"\xff\xff", b"\xfe\xff" + bytes(0xFFFE))
