@@ -3,6 +3,7 @@
 Several servers, each in a process of its own, may share one listening socket.
 """
 
+import errno
 import logging
 import socket
 import ssl
@@ -122,7 +123,7 @@ class StoreServer:
             try:
                 connection, address = self._listening.accept()
             except OSError as error:
-                if self._stopping:
+                if self._stopping or error.errno == errno.EINVAL:  # somebody shut it down
                     return
                 log.error("receive.waiting", extra={"error": error.strerror})
                 threading.Event().wait(_BROKEN_WAIT_S)
