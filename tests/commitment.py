@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydicom import Dataset
@@ -108,6 +108,7 @@ class CommittingPacs:
     requests: list[Dataset] = field(default_factory=list)  #: Action Informations
     reports: list[tuple[int, Dataset]] = field(default_factory=list)  #: Event Type ID and content
     action_status: int = 0x0000
+    hangs_up: bool = False  #: on requests
     report_statuses: list[int] = field(default_factory=list)  #: of the next reports; then 0x0000
     #: What it reports on the association of the request, where it does.
     at_once: Callable[[Dataset], CommitmentReport] | None = None
@@ -119,6 +120,8 @@ class CommittingPacs:
 
     def on_action(self, event: evt.Event) -> tuple[int, None]:
         self.requests.append(event.action_information)
+        if self.hangs_up:
+            event.assoc.abort()
         return self.action_status, None
 
     def on_report(self, event: evt.Event) -> tuple[int, None]:
@@ -148,5 +151,6 @@ def committing_pacs(**changes: Any) -> Iterator[CommittingPacs]:
         (evt.EVT_DIMSE_SENT, lambda event: made[0].on_sent(event)),
     ]
     with pacs(contexts=[context], handlers=handlers, **changes) as fake:
+        fake.peer = replace(fake.peer, timeout_s=30.0)
         made.append(CommittingPacs(fake))
         yield made[0]

@@ -60,6 +60,12 @@ def test_a_peer_that_will_not_take_the_question_says_whether_it_may_come_again(
         ask(other)
 
 
+def test_a_peer_that_hangs_up_on_the_question_is_away(other: CommittingPacs) -> None:
+    other.hangs_up = True
+    with pytest.raises(PeerAway, match="did not answer"):
+        ask(other)
+
+
 def test_a_report_is_sent_with_its_event_and_both_lists(other: CommittingPacs) -> None:
     answer = CommitmentReport(
         transaction_uid=REQUEST.transaction_uid, kept=(ONE,), failed=((TWO, 0x0112),)

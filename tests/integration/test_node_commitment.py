@@ -9,13 +9,14 @@ import pytest
 
 from dicomnode.config.settings import DeliverSettings
 from dicomnode.dicom.commitment import CommitmentReport, CommitmentRequest, Reference
-from dicomnode.errors import PeerAway, PeerRefused
+from dicomnode.errors import PeerAway, PeerRefused, StoreError
 from dicomnode.node import commitment, promises
 from dicomnode.node.commitment import CommitmentDesk, name_strangers
 from dicomnode.node.promises import Promises
 from dicomnode.node.registrar import Registrar
 from dicomnode.records import Job, Peer
 from dicomnode.storage.durable import sync_folder
+from dicomnode.storage.objects import dataset_sha256
 from dicomnode.storage.spool import Spool
 from dicomnode.worklist import commitments
 from tests.commitment import make_message, make_report_message, make_request
@@ -123,6 +124,23 @@ def test_an_object_that_is_in_the_worklist_and_still_in_the_inbox_is_found(
     desk.keep(1)
     desk.path(1).rename(desk.folder / "inbox" / desk.path(1).name)
     desk.spool.put(make_message(make_request(ONE)))
+    report = Promises(desk.store, desk.database).report_on(make_request(ONE))
+    assert report.kept == (ONE,)
+
+
+def test_an_object_that_moves_to_its_study_while_it_is_looked_at_is_found(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.keep(1)
+    settled = desk.path(1)
+    in_inbox = settled.rename(desk.folder / "inbox" / settled.name)
+
+    def move_first(path: Path) -> str:
+        if path == in_inbox:
+            in_inbox.rename(settled)
+        return dataset_sha256(path)
+
+    monkeypatch.setattr(promises, "dataset_sha256", move_first)
     report = Promises(desk.store, desk.database).report_on(make_request(ONE))
     assert report.kept == (ONE,)
 
@@ -242,6 +260,21 @@ def test_a_report_that_cannot_be_delivered_for_a_day_is_given_up(
     desk.desk.work()
     assert (desk.told, desk.waiting) == ([], 0)
     assert "commitment.dropped" in [record.message for record in caplog.records]
+
+
+def test_a_spool_that_cannot_be_read_is_looked_at_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(calling_ae: str) -> list[Path]:
+        raise StoreError("the disk answered: Input/output error")
+
+    desk.keep(1)
+    desk.asked(ONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.spool, "waiting", broken)
+        assert desk.desk.work() > 0
+    desk.desk.work()
+    assert len(desk.told) == 1
 
 
 def test_a_damaged_message_is_named_dropped_and_holds_back_nothing(desk: Desk) -> None:

@@ -47,13 +47,13 @@ class Door:
 
     def __init__(self, folder: Path) -> None:
         peers = {peer.name: peer for peer in (MODALITY, PACS, PLAIN)}
-        settings = ReceiveSettings().model_copy(update={"port": 0, "idle_timeout_s": 5.0})
+        settings = ReceiveSettings().model_copy(update={"port": 0, "idle_timeout_s": 60.0})
         self.server = ReceiverHere(settings, peers, make_store(folder), RememberingListener())
         self.spool = Spool(folder)
 
     @property
     def peer(self) -> Peer:
-        return make_peer(name="node", ae_title="DICOMNODE", port=self.server.port)
+        return make_peer(name="node", ae_title="DICOMNODE", port=self.server.port, timeout_s=60.0)
 
 
 @pytest.fixture
