@@ -152,6 +152,32 @@ def test_a_value_behind_the_window_is_read_the_careful_way(
     assert careful
 
 
+_ODD = encode(make_dataset())
+_PATIENT = b"\x10\x00\x20\x00LO\x08\x00SYN-0001"
+_SEQUENCE = b"\x08\x00\x40\x11%s\x00\x00\xff\xff\xff\xff\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("data", "syntax"),
+    [
+        (_ODD, ImplicitVRLittleEndian),
+        (_PATIENT + _ODD.replace(_PATIENT, b""), ExplicitVRLittleEndian),
+        (_ODD.replace(b"\x10\x00\x10\x00PN", _SEQUENCE % b"UN" + b"\x10\x00\x10\x00PN"), None),
+        (_ODD.replace(b"LO\x08\x00", b"LX\x08\x00"), None),
+    ],
+    ids=["explicit-after-all", "out-of-order", "unknown-sequence", "unknown-vr"],
+)
+def test_what_is_unusual_is_left_to_the_careful_readers(
+    data: bytes, syntax: str | None, tmp_path: Path, careful: list[Path]
+) -> None:
+    path = kept(tmp_path, make_dataset(), data, str(syntax or ExplicitVRLittleEndian))
+    try:
+        tells_the_same(read_outline(path, KEYWORDS), path)
+    except Unreadable:
+        return  # the receiver would have refused it, as the walker does here
+    assert careful
+
+
 def test_an_acknowledged_object_that_pydicom_cannot_read_has_its_uids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
