@@ -72,12 +72,15 @@ def kill_all(running: RunningNode) -> None:
 def assert_all_entered(running: RunningNode, load: Load) -> None:
     """What was acknowledged is in the worklist, and in its study, whole."""
     folder = running.settings.node.storage.folder
-    acknowledged = {name(number) for number in load.acknowledged}
     until(lambda: not list((folder / "inbox").iterdir()))
-    assert acknowledged <= _entered(running)
-    assert acknowledged <= load.check((folder / "studies").glob("*/*"))
-    assert not list((folder / "partial").iterdir())
-    assert not load.complaints
+    acknowledged = {name(number) for number in load.acknowledged}
+    lost = acknowledged - _entered(running)
+    assert not lost, f"{len(lost)} of {len(acknowledged)} are not in the worklist"
+    lost = acknowledged - load.check((folder / "studies").glob("*/*"))
+    assert not lost, f"{len(lost)} of {len(acknowledged)} are in the worklist and not on the disk"
+    torn = list((folder / "partial").iterdir())
+    assert not torn, f"{len(torn)} torn objects are still there"
+    assert not load.complaints, load.complaints
 
 
 def _entered(running: RunningNode) -> set[str]:
