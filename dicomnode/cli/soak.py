@@ -46,7 +46,7 @@ class Measure:
 
 
 MEASURES = (
-    Measure("rss_mb", "resident memory", "MB", 5, 0.03),
+    Measure("rss_mb", "resident memory", "MB", 10),
     Measure("threads", "threads", "", 2),
     Measure("descriptors", "open descriptors", "", 4),
     Measure("processes", "processes", "", 0.5),
