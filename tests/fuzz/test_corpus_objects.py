@@ -9,7 +9,7 @@ from dicomnode.errors import DicomnodeError
 from dicomnode.receive.intake import Intake
 from dicomnode.storage.objects import ObjectStore
 from tests.factories import make_dataset, make_request
-from tests.fuzz.corpus import FOLDER, MAX_OBJECT_BYTES, cases
+from tests.fuzz.corpus_objects import FOLDER, MAX_OBJECT_BYTES, cases
 
 FILES = sorted(FOLDER.glob("*/*.dcm"))
 
