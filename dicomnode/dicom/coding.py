@@ -86,7 +86,7 @@ class Coding:
 
 @lru_cache
 def coding_of(*, explicit: bool, order: Literal["little", "big"], wanted: frozenset[int]) -> Coding:
-    """The coding whose `special` tags include the wanted ones."""
+    """A coding that passes over no element whose tag is wanted; made once for each."""
     mark = "<" if order == "little" else ">"
     special = {ITEM, ITEM_END, SEQUENCE_END} | wanted | SEQUENCES
     swapped = {(tag & 0xFFFF) << 16 | tag >> 16 for tag in special}
