@@ -1,7 +1,8 @@
 """Odd and hostile objects with a name, kept as files beside the outcome that is right for each.
 
 `python -m tests.fuzz.corpus_objects` writes them again, as
-`tests/fuzz/corpus/objects/OUTCOME/NAME.dcm`. The file meta holds what the C-STORE command and the presentation context say.
+`tests/fuzz/corpus/objects/OUTCOME/NAME.dcm`. The file meta holds what the C-STORE command and the
+presentation context say.
 """
 
 import shutil
