@@ -12,7 +12,8 @@ from dicomnode.dicom.commitment import REASONS, CommitmentReport, CommitmentRequ
 from dicomnode.errors import StoreError, Unreadable
 from dicomnode.storage.database import Database
 from dicomnode.storage.durable import disk_errors, sync_folder
-from dicomnode.storage.objects import ObjectStore, dataset_sha256
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.part10 import dataset_sha256
 from dicomnode.worklist import commitments
 from dicomnode.worklist.commitments import Held
 

@@ -25,7 +25,8 @@ from dicomnode.dicom.uids import is_uid
 from dicomnode.errors import BadUID, DatabaseAway, DicomnodeError, StoreError
 from dicomnode.records import InstanceRef
 from dicomnode.storage.database import Database
-from dicomnode.storage.objects import ObjectStore, dataset_sha256
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.part10 import dataset_sha256
 from dicomnode.worklist import arrivals
 from dicomnode.worklist.arrivals import Arrival, Entry
 

@@ -9,7 +9,8 @@ from dicomnode.dicom.elements import read_identity
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_uid
 from dicomnode.errors import BadUID, Mismatch, TooLarge
 from dicomnode.records import StoreRequest
-from dicomnode.storage.objects import Bytes, Incoming, Kept, ObjectStore
+from dicomnode.storage.incoming import Bytes, Incoming, Kept
+from dicomnode.storage.objects import ObjectStore
 
 __all__ = ["Intake", "Reception", "file_header"]
 

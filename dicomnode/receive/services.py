@@ -17,7 +17,7 @@ from dicomnode.receive.intake import Intake, Reception
 from dicomnode.receive.negotiation import Context
 from dicomnode.receive.status import SUCCESS, UNFORESEEN, Answer, answer_to
 from dicomnode.records import Association, CommitmentMessage, StoreRequest
-from dicomnode.storage.objects import Kept
+from dicomnode.storage.incoming import Kept
 from dicomnode.storage.spool import Spool
 
 __all__ = ["Request", "Services"]

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from dicomnode.errors import StoreError, StoreFull
 
-__all__ = ["FolderLock", "FolderSync", "disk_errors", "make_folder", "sync_folder", "take_name"]
+__all__ = [
+    "FolderLock",
+    "FolderSync",
+    "disk_errors",
+    "make_folder",
+    "start_writing",
+    "sync_folder",
+    "take_name",
+]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -91,6 +99,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def start_writing(handle: int, start: int, end: int) -> None:
+    """Let the disk begin with bytes that a sync will wait for; nothing is promised by it.
+
+    Linux starts writing what it is told is not needed any more, and keeps it until it is written.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(handle, start, end - start, os.POSIX_FADV_DONTNEED)
 
 
 def take_name(partial: Path, final: Path | str) -> bool:

@@ -8,20 +8,17 @@ processes of their own, write into it too. Nothing here knows what a dataset mea
 """
 
 import fcntl
-import hashlib
 import heapq
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from enum import StrEnum
-from io import FileIO
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 from uuid import uuid4
 
-from dicomnode.errors import BadUID, Conflict, StoreError, StoreFull, Unreadable
+from dicomnode.errors import BadUID, StoreError, StoreFull
 from dicomnode.storage.durable import (
     FolderLock,
     FolderSync,
@@ -30,24 +27,12 @@ from dicomnode.storage.durable import (
     sync_folder,
     take_name,
 )
+from dicomnode.storage.incoming import Incoming
+from dicomnode.storage.part10 import dataset_sha256, same_file
 
-__all__ = ["Bytes", "Incoming", "Kept", "ObjectStore", "dataset_offset", "dataset_sha256"]
+__all__ = ["ObjectStore"]
 
-_CHUNK_BYTES = 1024 * 1024
-_ROOM_CHECKED_EVERY_BYTES = 16 * 1024 * 1024
-_MOST_PIECES = 256  #: in one call of the system; more are joined
 _NAME = re.compile(r"[0-9]+(\.[0-9a-f]+)*")
-
-
-Bytes = bytes | bytearray | memoryview
-
-
-class Kept(StrEnum):
-    """What became of an object that was handed in."""
-
-    NEW = "new"
-    SAME = "same"  #: these bytes were kept before; nothing was kept twice
-    BESIDE = "beside"  #: other bytes than the first of this UID; both are kept
 
 
 class ObjectStore:
@@ -98,7 +83,7 @@ class ObjectStore:
                     left.unlink()
             sync_folder(self.folder)
 
-    def begin(self) -> "Incoming":
+    def begin(self) -> Incoming:
         """Open a new object for writing; StoreFull when there is no room for one."""
         self.check_room()
         return Incoming(self, self._partial / f"{os.getpid()}.{uuid4().hex}")
@@ -128,12 +113,16 @@ class ObjectStore:
         """
         final = self.path_of(study_uid, path.stem)
         with disk_errors(), self._moving:
-            final.parent.mkdir(mode=0o700, exist_ok=True)
-            if path == final or (final.exists() and not path.exists()):
-                return final
-            if final.exists() and not _same_file(path, final):
-                final = final.with_stem(f"{final.stem}.{dataset_sha256(path)[:12]}")
-            path.rename(final)
+            if final.exists():
+                if path == final or not path.exists():
+                    return final
+                if not same_file(path, final):
+                    final = final.with_stem(f"{final.stem}.{dataset_sha256(path)[:12]}")
+            try:
+                path.rename(final)
+            except FileNotFoundError:
+                final.parent.mkdir(mode=0o700, exist_ok=True)
+                path.rename(final)
         return final
 
     def path_of(self, study_uid: str, name: str) -> Path:
@@ -209,124 +198,6 @@ class ObjectStore:
     def sync_inbox(self) -> None:
         """Make the names in the inbox durable."""
         self._inbox_sync.sync()
-
-
-class Incoming:
-    """One object being written; leaving its `with` block without `keep` discards it."""
-
-    def __init__(self, store: ObjectStore, path: Path) -> None:
-        self.path = path
-        self.size = 0  #: bytes written so far
-        self._store = store
-        self._room_checked_at = 0
-        with disk_errors():
-            self._file = FileIO(path, "x+")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.discard()
-
-    def write(self, *pieces: Bytes) -> None:
-        """Append bytes; StoreFull when the disk runs out of room."""
-        left = list(pieces)
-        if len(left) > _MOST_PIECES:
-            left = [b"".join(left)]
-        with disk_errors(self.path):
-            while left:
-                written = os.writev(self._file.fileno(), left)
-                self.size += written
-                left = _after(left, written)
-        if self.size - self._room_checked_at >= _ROOM_CHECKED_EVERY_BYTES:
-            self._room_checked_at = self.size
-            self._store.check_room()
-
-    @property
-    def written(self) -> BinaryIO:
-        """What was written so far, for reading; its owner sees to the position."""
-        return self._file
-
-    def finish(self) -> None:
-        """Put every byte on the disk; nothing may be written after."""
-        with disk_errors(self.path):
-            os.fsync(self._file.fileno())
-
-    def keep(self, study_uid: str, sop_instance_uid: str, *, keep_both: bool = False) -> Kept:
-        """Put the object into the inbox, durably, and say whether it is new.
-
-        Bytes that are there already are not kept twice. Other bytes under the same UID raise
-        Conflict, or with `keep_both` get a name of their own beside the first.
-        """
-        self.finish()
-        with disk_errors():
-            kept = self._admitted(study_uid, sop_instance_uid, Kept.NEW)
-            if kept is None and keep_both:
-                beside = f"{sop_instance_uid}.{dataset_sha256(self.path)[:12]}"
-                kept = self._admitted(study_uid, beside, Kept.BESIDE)
-            if kept is None:
-                raise Conflict("the SOP Instance UID is kept already, with other bytes")
-            self._store.sync_inbox()
-        return kept
-
-    def _admitted(self, study_uid: str, name: str, as_what: Kept) -> Kept | None:
-        """Take the name; None when it belongs to other bytes."""
-        taken = self._store.admit(self.path, study_uid, name)
-        if taken is None:
-            return as_what
-        with taken, self.path.open("rb") as ours:
-            return Kept.SAME if _same_dataset(ours, taken) else None
-
-    def discard(self) -> None:
-        """Forget what was not kept; what is left of it otherwise goes when the node starts."""
-        with suppress(OSError):
-            self._file.close()
-        with suppress(OSError):
-            self.path.unlink()
-
-
-def dataset_offset(file: BinaryIO) -> int:
-    """Where the dataset of a Part 10 file begins: after the file meta group (PS3.10 7.1)."""
-    file.seek(0)
-    head = file.read(144)
-    if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00" or len(head) < 144:
-        raise Unreadable("not a Part 10 file with a File Meta Information Group Length")
-    return 144 + int.from_bytes(head[140:144], "little")
-
-
-def dataset_sha256(path: Path) -> str:
-    """SHA-256 of the dataset as received, hexadecimal; the file meta is left out."""
-    with disk_errors(), path.open("rb") as file:
-        file.seek(dataset_offset(file))
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _after(pieces: list[Bytes], count: int) -> list[Bytes]:
-    """What is left of `pieces` behind their first `count` bytes."""
-    for number, piece in enumerate(pieces):
-        if count < len(piece):
-            return [memoryview(piece)[count:], *pieces[number + 1 :]]
-        count -= len(piece)
-    return []
-
-
-def _same_dataset(one: BinaryIO, other: BinaryIO) -> bool:
-    """Are the bytes after the file meta the same?"""
-    starts = dataset_offset(one), dataset_offset(other)
-    sizes = one.seek(0, os.SEEK_END) - starts[0], other.seek(0, os.SEEK_END) - starts[1]
-    if sizes[0] != sizes[1]:
-        return False
-    one.seek(starts[0])
-    other.seek(starts[1])
-    while chunk := one.read(_CHUNK_BYTES):
-        if chunk != other.read(_CHUNK_BYTES):
-            return False
-    return True
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    with one.open("rb") as ours, other.open("rb") as theirs:
-        return _same_dataset(ours, theirs)
 
 
 def _checked(name: str) -> str:

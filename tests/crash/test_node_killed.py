@@ -16,7 +16,7 @@ from pydicom.uid import UID, ComprehensiveSRStorage
 
 from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.records import State, Verdict
-from dicomnode.storage.objects import dataset_offset
+from dicomnode.storage.part10 import dataset_offset
 from tests.factories import uid
 from tests.pacs import FakePacs, pacs
 from tests.running import RunningNode, node, until

@@ -16,7 +16,7 @@ from dicomnode.node.promises import Promises
 from dicomnode.node.registrar import Registrar
 from dicomnode.records import Job, Peer
 from dicomnode.storage.durable import sync_folder
-from dicomnode.storage.objects import dataset_sha256
+from dicomnode.storage.part10 import dataset_sha256
 from dicomnode.storage.spool import Spool
 from dicomnode.worklist import commitments
 from tests.commitment import make_message, make_report_message, make_request

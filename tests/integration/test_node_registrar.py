@@ -20,7 +20,8 @@ from dicomnode.errors import DatabaseAway, StoreError, Unreadable
 from dicomnode.node.registrar import Registrar
 from dicomnode.records import State
 from dicomnode.storage.database import Database
-from dicomnode.storage.objects import ObjectStore, dataset_sha256
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.part10 import dataset_sha256
 from dicomnode.worklist import jobs, studies
 from dicomnode.worklist.tables import studies as studies_table
 from tests.factories import STUDY_UID, encode, make_dataset, uid

@@ -1,7 +1,6 @@
 """What hits a DICOM port besides DICOM: the receiver answers or closes, and goes on."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest

@@ -14,7 +14,7 @@ from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 
 from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.records import State
-from dicomnode.storage.objects import dataset_offset
+from dicomnode.storage.part10 import dataset_offset
 from tests.factories import uid
 from tests.orthanc import Orthanc
 from tests.pacs import free_port

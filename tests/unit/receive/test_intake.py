@@ -21,7 +21,8 @@ from dicomnode.errors import (
 )
 from dicomnode.receive.intake import Intake
 from dicomnode.records import StoreRequest
-from dicomnode.storage.objects import Incoming, Kept, ObjectStore
+from dicomnode.storage.incoming import Incoming, Kept
+from dicomnode.storage.objects import ObjectStore
 from tests.factories import STUDY_UID, encode, make_association, make_dataset, make_request, uid
 
 

@@ -14,7 +14,9 @@ import pytest
 from dicomnode.errors import BadUID, Conflict, StoreError, StoreFull, Unreadable
 from dicomnode.storage import durable
 from dicomnode.storage.durable import FolderSync, take_name
-from dicomnode.storage.objects import Kept, ObjectStore, dataset_sha256
+from dicomnode.storage.incoming import Kept
+from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.part10 import dataset_sha256
 from tests.factories import STUDY_UID, encode, make_dataset, make_part10, uid
 
 NAME = uid("instance", 1)
