@@ -16,7 +16,8 @@
                       lose, lose-folder  a file's, a folder's fsync does nothing and succeeds
 
    What is on the disk is read before the real call, so nothing counts as synced that came while it
-   ran. tests/crash/disk.py plays the journal back. */
+   ran. It is read by one at a time, and a blob's name begins with when: of two syncs of one file the
+   one that was read first may end last, and takes nothing back. tests/crash/disk.py plays the journal back. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -28,10 +29,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static int ours(const char *path) {
@@ -112,10 +115,13 @@ static void note_path(const char *what, int from, const char *name, int to, cons
     if (fstatat(from, name, &found, 0) == 0) note(what, found.st_ino, whole);
 }
 
-/* Open a blob under a name that nobody has, and tell the name. */
+/* Open a blob under a name that nobody has, and tell the name; names begin with the time. */
 static int new_blob(char *name, size_t size) {
     static int count;
-    snprintf(name, size, "%d-%d", getpid(), __sync_add_and_fetch(&count, 1));
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(name, size, "%lld-%d-%d", now.tv_sec * 1000000000LL + now.tv_nsec, getpid(),
+             __sync_add_and_fetch(&count, 1));
     return in_journal(name, O_WRONLY | O_TRUNC);
 }
 
@@ -154,7 +160,10 @@ static int sync_with(long number, int fd) {
         note("failed", found.st_ino, "");
         return -1;
     }
+    int alone = in_journal("lock", O_WRONLY);
+    flock(alone, LOCK_EX);
     (folder ? copy_names : copy_bytes)(fd, blob, sizeof blob);
+    close(alone);
     if (syscall(number, fd)) return -1;
     note(folder ? "folder" : "synced", found.st_ino, blob);
     return 0;

@@ -92,7 +92,7 @@ class Disk:
         self._journal.mkdir()
         with (self._journal / "journal").open("w") as journal:
             for number, path in enumerate([self.folder, *self.folder.rglob("*")]):
-                blob, inode = self._journal / f"old-{number}", path.stat().st_ino
+                blob, inode = self._journal / f"0-{number}", path.stat().st_ino
                 if path.is_dir():
                     blob.write_text("\n".join(_listing(path)))
                 else:
@@ -111,16 +111,24 @@ class _Durable:
         self._names: dict[Path, dict[str, str]] = defaultdict(dict)  #: folder -> name -> file
         self._moved: dict[str, Path] = {}  #: file -> where it was moved, durable or not
         self._files: dict[str, str] = {}  #: inode -> the file that has it now
+        self._read_at: dict[str, int] = {}  #: file or folder -> when it was read for its sync
 
     def play(self, what: str, file: str, rest: str) -> None:
         """One more step of the journal."""
         self._files[file.split(" ", 1)[0]] = file
-        if what == "synced":
-            self._bytes[file] = self._blobs / rest
-        elif what == "moved":
+        if what == "moved":
             self._moved[file] = Path(rest)
-        elif what == "folder":
+        elif what == "synced" and self._is_news(file, rest):
+            self._bytes[file] = self._blobs / rest
+        elif what == "folder" and self._is_news(file, rest):
             self._sync_names(*(self._blobs / rest).read_text().splitlines())
+
+    def _is_news(self, file: str, blob: str) -> bool:
+        """Was it read later than what is known of the file or folder?"""
+        read_at = int(blob.split("-", 1)[0])
+        known = self._read_at.setdefault(file, read_at)
+        self._read_at[file] = max(known, read_at)
+        return known <= read_at
 
     def take_names(self, folder: Path) -> None:
         """Make every name durable that is there now."""
