@@ -64,7 +64,7 @@ class ReceiveSettings(Section):
     processes: NonNegativeInt = Field(
         0,
         description=(
-            "Processes that receive, on the one port; 0 takes one for two cores, four at most."
+            "Processes that receive, on the one port; 0 takes one for each core, four at most."
         ),
     )
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=1048576)] = Field(

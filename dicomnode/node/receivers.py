@@ -24,6 +24,7 @@ __all__ = ["Receivers", "receiver_command"]
 
 log = logging.getLogger(__name__)
 
+_MOST_BY_DEFAULT = 4
 _SETTLED_S = 20.0  #: a receiver that lived so long is started again at once
 _LONGEST_WAIT_S = 10.0
 _MORE_THAN_DRAIN_S = 10.0  #: what an end takes, when all is well, beyond the draining
@@ -139,6 +140,6 @@ class Receivers:
 
 
 def _usual_number() -> int:
-    """One for two cores: the other is for the disk, the database and the model."""
+    """One for each core this process may use; more would be of no use to any PACS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(4, (cores or 1) // 2))
+    return min(_MOST_BY_DEFAULT, cores or 1)

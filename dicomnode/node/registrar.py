@@ -46,7 +46,7 @@ _KEYWORDS = (
 _SCAN = 10_000  #: names taken from the inbox at a time, the oldest
 _BATCH = 500  #: objects entered in one transaction
 _MOST_CONFLICTS = 1000  #: remembered while the database is away; each was logged when it came
-_LOOK_S = 0.05  #: how often the inbox is looked at when nobody says there is something
+_LOOK_S = 0.25  #: how often the inbox is looked at while associations go on
 _LONGEST_WAIT_S = 5.0  #: between attempts while the database is away
 
 
@@ -89,18 +89,18 @@ class Registrar:
         """Enter objects as they come, until `stop`; go on when disk or database come back.
 
         `look` sees which studies are complete, and returns in how many seconds it is worth calling
-        again. It is called when the inbox is empty and something has changed, and at that time.
+        again. It is called when all is entered and an association has ended, and at that time.
         """
         wait_s, look_at = 0.1, 0.0
         while not stop.is_set():
             changed = self._wanted.wait(min(_LOOK_S, max(0.0, look_at - time.monotonic())))
             self._wanted.clear()
             try:
-                if self.enter_batch():
-                    self._wanted.set()
-                    changed = False
-                else:
-                    self._record_conflicts()
+                self.enter_batch()
+                if self._queue or not self._found_all:
+                    self._wanted.set()  # at once, and nobody looks before all is entered
+                    continue
+                self._record_conflicts()
                 if changed or time.monotonic() >= look_at:
                     look_at = time.monotonic() + look()
                 wait_s = 0.1

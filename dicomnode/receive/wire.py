@@ -26,6 +26,7 @@ _PDV_HEADER = struct.Struct(">IBB")  # PS3.8 9.3.5.1 and annex E.2
 _BUFFER_BYTES = 256 * 1024
 _LEAST_PDU_BYTES = 256 * 1024  #: an A-ASSOCIATE-RQ may be longer than the P-DATA we ask for
 _PARTING_S = 1.0  #: for the peer to read our last PDU and hang up (ARTIM, PS3.8 9.1.5)
+_EXACT_ENOUGH_S = 0.1
 _PARTING_BYTES = 4 * 1024 * 1024
 
 
@@ -56,11 +57,12 @@ class Wire:
         self._view = memoryview(self._buffer)
         self._start = 0  #: what is in the buffer and was not read yet
         self._end = 0
+        self._timeout_s = 0.0  #: of the socket
         self._due = 0.0  #: when the present wait ends, of the monotonic clock; 0 before it begins
 
     def secure(self, context: SSLContext) -> None:
         """Make the TLS handshake, as the server."""
-        self._socket.settimeout(self.patience_s)
+        self._wait_at_most(self.patience_s)
         try:
             # The raw socket is detached at once; `close` must find the new one from then on.
             self._socket = context.wrap_socket(
@@ -112,7 +114,7 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Send all, or find that the peer does not read."""
         try:
-            self._socket.settimeout(self.patience_s)
+            self._wait_at_most(self.patience_s)
             self._socket.sendall(data)
         except OSError as error:
             raise ConnectionLost(_words(error)) from error
@@ -168,7 +170,7 @@ class Wire:
         if patience_s <= 0:
             raise ConnectionLost("the caller was silent for too long")
         try:
-            self._socket.settimeout(patience_s)
+            self._wait_at_most(patience_s)
             count = self._socket.recv_into(into)
         except TimeoutError:
             raise ConnectionLost("the caller was silent for too long") from None
@@ -177,6 +179,12 @@ class Wire:
         if count == 0:
             raise ConnectionLost("the caller hung up")
         return count
+
+    def _wait_at_most(self, seconds: float) -> None:
+        """Set the socket's timeout, unless it is nearly that: setting it asks the system."""
+        if not 0.0 <= self._timeout_s - seconds < _EXACT_ENOUGH_S:
+            self._timeout_s = seconds + _EXACT_ENOUGH_S / 2
+            self._socket.settimeout(self._timeout_s)
 
 
 def _words(error: OSError) -> str:

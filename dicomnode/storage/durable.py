@@ -52,7 +52,7 @@ class FolderSync:
                 try:
                     sync_folder(self._folder)
                     batch.set_result(None)
-                except OSError as error:
+                except BaseException as error:  # noqa: BLE001  # raised in all who wait, here too
                     batch.set_exception(error)
         batch.result()
 

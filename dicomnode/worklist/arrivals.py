@@ -246,18 +246,18 @@ def _concern(
     tx: Connection, study_uid: str, pipeline: str, priority: int, *, now: datetime
 ) -> None:
     """An image came for this pipeline: let the study's newest job wait for more, or make one."""
-    job = _jobs.latest(tx, study_uid, pipeline)
-    if job is not None and job.state is not State.WAITING:
-        job = _jobs.get(tx, job.id, lock=True)  # a worker may be taking it at this moment
-    if job is not None and job.state in (State.WAITING, State.CANCELLED):
+    newest = _jobs.newest(tx, study_uid, pipeline)
+    if newest is None:
+        _make_jobs(tx, {(study_uid, pipeline): priority}, now=now)
         return
-    if job is not None and job.state in (State.READY, State.INCOMPLETE):
+    job_id, state = newest
+    if state in (State.WAITING, State.CANCELLED):
+        return
+    job = _jobs.get(tx, job_id, lock=True)  # a worker may be taking it at this moment
+    if job.state in (State.READY, State.INCOMPLETE):
         reopened = {"last_instance_id": None, "ready_at": None, "partial": False, "reason": ""}
         move(tx, job, State.WAITING, now=now, detail="another image came", values=reopened)
-        return
-    if job is None:
-        _make_jobs(tx, {(study_uid, pipeline): priority}, now=now)
-    else:
+    elif job.state is not State.CANCELLED:
         revision = job.revision + 1
         words = f"an image came after job {job.id}: revision {revision}"
         made = {(study_uid, pipeline): priority}

@@ -22,6 +22,7 @@ __all__ = [
     "listed",
     "lock_study",
     "move",
+    "newest",
     "select_jobs",
 ]
 
@@ -91,6 +92,14 @@ def latest(tx: Connection, study_uid: str, pipeline: str) -> Job | None:
     newest = select_jobs().where(mine).order_by(jobs.c.revision.desc()).limit(1)
     row = tx.execute(newest).mappings().one_or_none()
     return None if row is None else as_job(row)
+
+
+def newest(tx: Connection, study_uid: str, pipeline: str) -> tuple[int, State] | None:
+    """Number and state of that job, without counting its images: asked for each batch of them."""
+    mine = (jobs.c.study_uid == study_uid) & (jobs.c.pipeline == pipeline)
+    wanted = sa.select(jobs.c.id, jobs.c.state).where(mine).order_by(jobs.c.revision.desc())
+    row = tx.execute(wanted.limit(1)).one_or_none()
+    return None if row is None else (row.id, State(row.state))
 
 
 def listed(
