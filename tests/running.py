@@ -117,7 +117,9 @@ class RunningNode:
         """SIGKILL the worker's process; False when there was none just then."""
         assert self.process is not None
         with contextlib.suppress(subprocess.CalledProcessError, ProcessLookupError):
-            found = subprocess.check_output(["pgrep", "-P", str(self.process.pid)], text=True)
+            found = subprocess.check_output(
+                ["pgrep", "-P", str(self.process.pid), "-f", "dicomnode worker"], text=True
+            )
             for pid in found.split():
                 os.kill(int(pid), signal.SIGKILL)
             return True
