@@ -1,6 +1,7 @@
 """The upper layer by hand (PS3.8 section 9.3), to send what no library would."""
 
 import socket
+import ssl
 import struct
 from contextlib import suppress
 
@@ -55,7 +56,7 @@ class Wire:
 
     def closed_or_garbled(self) -> bool:
         """Is the connection closed, whatever came before? Waits for it."""
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, ssl.SSLError):
             while self.socket.recv(4096):
                 pass
         return True

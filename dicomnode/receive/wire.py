@@ -135,19 +135,23 @@ class Wire:
         self.close()
 
     def stop_reading(self) -> None:
-        """From another thread: whoever reads here finds the connection lost, and may still send."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)
+        """From another thread: whoever reads here finds the connection lost; without TLS it may
+        still send."""
+        self._shut(socket.SHUT_RD)
 
     def hang_up(self) -> None:
         """From another thread: whoever reads or sends here finds the connection lost."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._shut(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the socket; may be called twice."""
         with suppress(OSError):
             self._socket.close()
+
+    def _shut(self, how: int) -> None:
+        """The connection's own shutdown: that of TLS would let its owner go on in plain text."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, how)
 
     def _need(self, count: int) -> None:
         """Have `count` bytes in one piece in the buffer."""

@@ -69,6 +69,14 @@ def test_silent_callers_keep_nobody_from_the_handshake(node: Receiver, pem: Path
         each.close()
 
 
+def test_an_association_over_tls_is_closed_when_the_node_stops(node: Receiver, pem: Path) -> None:
+    with wire_over_tls(node.server.port, pem) as wire:
+        assert wire.associate(CTImageStorage, ImplicitVRLittleEndian) == ACCEPTED
+        node.server.stop(0.1)
+        assert wire.closed_or_garbled()
+        assert len(node.listener.ends) == 1
+
+
 def test_who_does_not_speak_tls_is_closed(node: Receiver) -> None:
     with Wire(node.server.port) as wire:
         wire.send(b"\x01\x00\x00\x00\x00\x04oops")
