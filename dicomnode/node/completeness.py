@@ -77,9 +77,9 @@ class CompletenessCheck:
             reason = f"pipeline {item.job.pipeline} is no longer configured"
             return _End(item.job, State.FAILED, reason)
         since_last = (known_until - item.last_received_at).total_seconds()
-        quiet_for_s = min(since_last, self._arrivals.released_for_s(item.job.study_uid))
-        if self._is_held(item, since_last, pipeline.complete):
+        if self._is_held(item, known_until, pipeline.complete):
             return _LOOK_S
+        quiet_for_s = min(since_last, self._arrivals.released_for_s(item.job.study_uid))
         if quiet_for_s < pipeline.complete.quiet_s:
             return pipeline.complete.quiet_s - quiet_for_s
         expected = self._counts.expected(item, pipeline.complete)
@@ -100,19 +100,23 @@ class CompletenessCheck:
                 studies.expect(tx, item.job.study_uid, expected)
         return expected
 
-    def _is_held(self, item: Waiting, since_last: float, rules: CompleteSettings) -> bool:
+    def _is_held(self, item: Waiting, known_until: datetime, rules: CompleteSettings) -> bool:
+        since_last = (known_until - item.last_received_at).total_seconds()
         held = self._arrivals.is_open(item.job.study_uid)
         if rules.quiet_s == 0:
-            held = held or not self._was_released_since(item)
+            held = held or not self._was_released_since(item, known_until)
         return held and since_last < rules.patience_s * _HELD_QUIET_TIMES
 
-    def _was_released_since(self, item: Waiting) -> bool:
+    def _was_released_since(self, item: Waiting, known_until: datetime) -> bool:
         """Has an association that brought the study ended after its last image came?
 
-        An image may be in the worklist before we hear which association brought it.
+        An image may be in the worklist before we hear which association brought it; and one that
+        ended after `known_until` may have brought images that are still in the inbox.
         """
-        since_last = (datetime.now(UTC) - item.last_received_at).total_seconds()
-        return self._arrivals.released_for_s(item.job.study_uid) <= since_last
+        now = datetime.now(UTC)
+        since_known = (now - known_until).total_seconds()
+        since_last = (now - item.last_received_at).total_seconds()
+        return since_known <= self._arrivals.released_for_s(item.job.study_uid) <= since_last
 
     def _close(self, ends: list["_End"]) -> None:
         """Let jobs go on, many in one transaction; in the order in which all take their studies."""

@@ -201,6 +201,7 @@ def came_now(node: Node) -> None:
 
 
 def test_without_a_quiet_time_a_study_is_ready_when_its_association_ends(node: Node) -> None:
+    node.arrivals = Arrivals(lambda: None, lambda study, image: None)
     node.arrivals.kept(make_association(), STUDY_UID, "1.2")
     came_now(node)
     check = node.check(**AT_ONCE)
@@ -208,6 +209,7 @@ def test_without_a_quiet_time_a_study_is_ready_when_its_association_ends(node: N
     check.run()
     assert node.job().state is State.WAITING
     node.arrivals.ended(make_association())
+    node.known_until = datetime.now(UTC)
     check.run()
     assert node.job().state is State.READY
 
@@ -227,6 +229,25 @@ def test_without_a_quiet_time_an_image_does_not_overtake_its_association(node: N
     assert node.job().state is State.WAITING
 
 
+def test_without_a_quiet_time_what_came_after_the_inbox_was_read_holds_its_study(
+    node: Node,
+) -> None:
+    """The last image may still be in the inbox when its association has ended."""
+    node.arrivals = Arrivals(lambda: None, lambda study, image: None)
+    node.arrivals.kept(make_association(), STUDY_UID, "1.2")
+    came_now(node)
+    time.sleep(0.01)
+    node.arrivals.ended(make_association())
+    check = node.check(**AT_ONCE)
+    check.run()
+    assert node.job().state is State.WAITING
+
+    time.sleep(0.01)
+    node.known_until = datetime.now(UTC)
+    check.run()
+    assert node.job().state is State.READY
+
+
 def test_without_a_quiet_time_a_study_nobody_brings_is_ready_after_a_minute(node: Node) -> None:
     """The node was restarted, and its associations are forgotten."""
     begin(node)
@@ -240,6 +261,7 @@ def test_without_a_quiet_time_a_short_study_is_asked_about_with_patience(node: N
     begin(node)
     node.arrivals.kept(make_association(), STUDY_UID, "1.2")
     node.arrivals.ended(make_association())
+    node.released_at = (datetime.now(UTC) - after(1)).total_seconds()
     check = node.check(lambda: 2, **AT_ONCE)
 
     until(lambda: node.look(check, at_s=50) is State.WAITING and node.job().expected == 2)
