@@ -196,6 +196,8 @@ class StoreAssociation:
     def _take_data(self, length: int) -> None:
         """One P-DATA: its presentation data values, one by one."""
         while length:
+            if length < 6:
+                raise ProtocolViolation("a P-DATA ends in the middle of a header")
             context_id, control, size = self._wire.pdv_header()
             length -= 6 + size
             if length < 0:

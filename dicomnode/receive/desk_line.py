@@ -72,7 +72,7 @@ class DistantDesk:
             self._line.sendall(data)
 
     def _listen(self) -> None:
-        with suppress(OSError), self._line.makefile("rb") as lines:
+        with suppress(OSError, ValueError), self._line.makefile("rb") as lines:  # or cut off
             for line in lines:
                 words = json.loads(line)
                 if "stop" in words:

@@ -9,7 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from ssl import SSLContext, SSLSocket
+from ssl import SSLContext, SSLEOFError, SSLError, SSLSocket
 
 from dicomnode.errors import ConnectionLost, ProtocolViolation
 
@@ -72,6 +72,7 @@ class Wire:
         except TimeoutError:
             raise ConnectionLost("the TLS handshake was not finished in time") from None
         except OSError as error:
+            self.heard = isinstance(error, SSLError) and not isinstance(error, SSLEOFError)
             why = getattr(error, "reason", None) or type(error).__name__
             raise ConnectionLost(f"the TLS handshake failed: {why}") from error
 

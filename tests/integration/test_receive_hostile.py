@@ -102,6 +102,14 @@ def test_a_broken_association_ends_once_and_leaves_nothing(
     assert len(node.listener.ends) == 2
 
 
+def test_a_pdu_that_ends_in_the_middle_of_a_header_is_answered_with_an_abort(
+    node: Receiver,
+) -> None:
+    with associated(node) as wire:
+        wire.send(p_data(bytes(3)))
+        assert wire.receive()[0] == ABORT
+
+
 def test_a_connection_lost_in_the_middle_of_an_object_leaves_nothing(
     node: Receiver, tmp_path: Path
 ) -> None:

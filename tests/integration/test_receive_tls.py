@@ -1,5 +1,6 @@
 """The receiver behind TLS: who shows what, and who stays silent."""
 
+import logging
 import socket
 import ssl
 import time
@@ -82,6 +83,18 @@ def test_who_does_not_speak_tls_is_closed(node: Receiver) -> None:
         wire.send(b"\x01\x00\x00\x00\x00\x04oops")
         assert wire.closed_or_garbled()
     assert node.listener.ends == []
+
+
+def test_a_handshake_that_fails_is_logged_and_one_that_never_began_is_not(
+    tmp_path: Path, pem: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "dicomnode"), running(tmp_path, tls_certificate=pem) as node:
+        socket.create_connection(("127.0.0.1", node.server.port)).close()
+        with Wire(node.server.port) as wire:
+            wire.send(b"\x01\x00\x00\x00\x00\x04oops")
+            assert wire.closed_or_garbled()
+    lines = [record for record in caplog.records if record.msg == "connection.refused"]
+    assert [str(vars(line)["problem"])[:24] for line in lines] == ["the TLS handshake failed"]
 
 
 def test_a_caller_must_show_a_certificate_where_one_is_wanted(tmp_path: Path, pem: Path) -> None:

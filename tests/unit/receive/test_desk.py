@@ -218,3 +218,12 @@ def test_a_receiver_hears_when_to_stop_and_when_nobody_listens_any_more(line: Li
     with line.stopped:
         assert line.stopped.wait_for(lambda: len(line.stops) == 2, 5)
     assert line.stops == [2.5, None]
+
+
+def test_a_line_that_is_cut_off_in_the_middle_of_a_word_means_that_the_node_is_gone(
+    line: Line,
+) -> None:
+    line.ours.sendall(b'{"association": 1')
+    line.ours.shutdown(socket.SHUT_RDWR)
+    with line.stopped:
+        assert line.stopped.wait_for(lambda: line.stops == [None], 5)
