@@ -1,6 +1,6 @@
 """How the elements of a dataset are written (PS3.5 section 7.1), made ready for quick loops.
 
-Knows single elements only: `dicom/elements.py` walks over whole datasets.
+Knows single elements only: `dicom/walker.py` walks over whole datasets.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """An encoded dataset seen through a window that moves forwards: memory stays small, however large.
 
-Knows nothing of elements: `dicom/elements.py` walks over what is shown.
+Knows nothing of elements: `dicom/walker.py` walks over what is shown.
 """
 
 import zlib

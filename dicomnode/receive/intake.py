@@ -1,6 +1,6 @@
 """Accept one object: check what it says it is, and keep its bytes as they came.
 
-Knows nothing of the network: `receive/association.py` calls in, `receive/status.py` speaks back.
+Knows nothing of the network: `receive/services.py` calls in, `receive/status.py` speaks back.
 """
 
 from typing import Literal, Self
