@@ -51,7 +51,8 @@ class Receivers:
         self._ended = ended
         self._listening: socket.socket | None = None
         self._threads: list[threading.Thread] = []
-        self._lines: dict[int, socket.socket] = {}  #: of the receivers that run, by process
+        #: the receivers that run, and the line to each
+        self._lines: dict[subprocess.Popen[bytes], socket.socket] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
 
@@ -64,7 +65,7 @@ class Receivers:
     def pids(self) -> list[int]:
         """Process numbers of the receivers that run now."""
         with self._lock:
-            return sorted(self._lines)
+            return sorted(process.pid for process in self._lines)
 
     def start(self) -> None:
         """Listen, start the receivers, and return; OSError where the port cannot be had."""
@@ -93,8 +94,8 @@ class Receivers:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         with self._lock:
-            for line in self._lines.values():
-                line.shutdown(socket.SHUT_RDWR)  # hears nothing any more: it ends at once
+            for process in self._lines:
+                process.kill()
         for thread in self._threads:
             thread.join()
         self._listening.close()
@@ -126,16 +127,17 @@ class Receivers:
                     list(self._command(*handles)), stdin=subprocess.DEVNULL, pass_fds=handles
                 )
             with self._lock:
-                self._lines[process.pid] = ours
+                self._lines[process] = ours
                 if self._stop.is_set():
                     say_stop(ours, 0.0)
             try:
                 attend(ours, self._desk)
             finally:
+                ours.close()  # then it ends, if it has not
+                exit_code = process.wait()
                 with self._lock:
-                    del self._lines[process.pid]
-        exit_code = process.wait()
-        self._ended(process.pid)
+                    del self._lines[process]
+                self._ended(process.pid)
         return exit_code
 
 

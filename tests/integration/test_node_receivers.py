@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -70,6 +71,34 @@ def test_who_does_not_end_in_time_is_aborted(tmp_path: Path) -> None:
         assert inside.receive()[0] == 7
         inside.socket.close()
         assert len(node.listener.ends) == 1
+
+
+def test_a_receiver_that_hangs_is_killed_when_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicomnode.node.receivers._MORE_THAN_DRAIN_S", 0.1)
+    with receivers(tmp_path) as node:
+        node.associate().socket.close()
+        assert node.listener.wait_ended(1)
+        [pid] = node.receivers.pids
+        os.kill(pid, signal.SIGSTOP)
+        node.receivers.stop(0.0)
+        assert node.receivers.pids == []
+
+
+def test_a_receiver_that_says_what_nobody_understands_is_over(tmp_path: Path) -> None:
+    """Its end is waited for and told, so that nothing of it stays behind."""
+    torn = "import socket, sys; socket.socket(fileno=int(sys.argv[1])).send(b'{')"
+    gone: list[int] = []
+    with receivers(tmp_path, 1) as node:
+        desk = node.receivers._desk
+        settings = node.receivers._settings.model_copy(update={"port": 0})
+        lying = Receivers(
+            settings, desk, lambda _, line: [sys.executable, "-c", torn, str(line)], gone.append
+        )
+        lying.start()
+        until(lambda: bool(gone))
+        lying.stop(0.0)
 
 
 def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
