@@ -21,7 +21,7 @@ from dicomnode.dicom.sop_classes import encoding_of
 from dicomnode.dicom.walker import Element
 from dicomnode.errors import ObjectRefused, StoreError, Unreadable
 
-__all__ = ["MANUFACTURER", "Header", "made_by_us", "read_header", "text"]
+__all__ = ["MANUFACTURER", "Header", "read_header", "text"]
 
 #: Manufacturer (0008,0070) of everything this node makes; by it results that come back are known.
 MANUFACTURER = "dicomnode"
@@ -70,11 +70,6 @@ def text(ds: Dataset, keyword: str) -> str:
     except Exception:  # noqa: BLE001  # a broken value is an empty one
         return ""
     return " ".join("".join(c if c.isprintable() else " " for c in line).split())
-
-
-def made_by_us(ds: Dataset) -> bool:
-    """Is this a result of this software, that came back?"""
-    return text(ds, "Manufacturer") == MANUFACTURER
 
 
 def _read(path: Path) -> Header:

@@ -16,7 +16,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from dicomnode.dicom.attributes import MANUFACTURER, made_by_us, read_header, text
+from dicomnode.dicom.attributes import read_header, text
 from dicomnode.errors import StoreError, Unreadable
 from tests.factories import encode, make_dataset, make_part10, uid, write_part10
 
@@ -193,12 +193,6 @@ def test_odd_values_are_read_without_a_warning(tmp_path: Path) -> None:
     header = read_header(path)
     assert text(header, "StudyDate") == "notadate"
     assert text(header, "SeriesNumber") == "12x4"
-
-
-def test_knows_its_own_results() -> None:
-    assert made_by_us(make_dataset(Manufacturer=MANUFACTURER))
-    assert not made_by_us(make_dataset())
-    assert not made_by_us(make_dataset(Manufacturer=None))
 
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "rtplan.dcm"])
