@@ -156,6 +156,8 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
             for connection in connections:
                 connection.close()
             thread.join(5)
+            for connection in connections:  # one that was accepted at the last moment
+                connection.close()
 
 
 def free_port() -> int:

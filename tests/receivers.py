@@ -8,7 +8,7 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from dicomnode.config.load import load
 from dicomnode.deliver.sender import send
-from dicomnode.node.receivers import Receivers, receiver_command
+from dicomnode.node.receivers import Receivers
 from dicomnode.receive.desk import FrontDesk
 from dicomnode.records import Verdict
 from dicomnode.storage.objects import ObjectStore
@@ -44,16 +44,15 @@ class RunningReceivers:
         )
         (config / "node.toml").write_text(node)
         (config / "peers" / "modality.toml").write_text(_PEER)
-        settings = load(config)
+        settings = self.settings = load(config)
         self.folder = folder
         self.store = ObjectStore(settings.node.storage.folder)
         self.store.prepare()
         self.listener = RememberingListener()
         receive = settings.node.receive
         self.receivers = Receivers(
-            receive,
+            settings.node,
             FrontDesk(receive, settings.peers, self.listener),
-            lambda listening, line: receiver_command(config, listening, line),
         )
 
     def send(self, *numbers: int) -> list[Verdict]:

@@ -22,7 +22,7 @@ from dicomnode.node.counts import StudyCounts
 from dicomnode.node.courier import Courier
 from dicomnode.node.process import WorkerProcess, worker_command
 from dicomnode.node.promises import Promises
-from dicomnode.node.receivers import Receivers, receiver_command
+from dicomnode.node.receivers import Receivers
 from dicomnode.node.registrar import Registrar
 from dicomnode.node.service import Service
 from dicomnode.node.timers import Timers
@@ -90,7 +90,7 @@ def build_service(config: Path, settings: Settings) -> Service:
 
     return Service(
         store,
-        Receivers(receive, desk, partial(receiver_command, config), store.drop_partial),
+        Receivers(settings.node, desk, ended=store.drop_partial),
         database,
         open_up,
         registrar,

@@ -13,9 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import suppress
 
-from dicomnode.config.settings import ReceiveSettings
+from dicomnode.config.settings import NodeSettings
 from dicomnode.receive.desk import FrontDesk
 from dicomnode.receive.desk_line import attend, say_stop
 from dicomnode.receive.server import listen, tls_context
@@ -30,9 +30,9 @@ _LONGEST_WAIT_S = 10.0
 _MORE_THAN_DRAIN_S = 10.0  #: what an end takes, when all is well, beyond the draining
 
 
-def receiver_command(config: Path, listening: int, line: int) -> list[str]:
+def receiver_command(listening: int, line: int) -> list[str]:
     """The command that runs a receiver, with this Python, on two sockets by their handles."""
-    return [sys.executable, "-m", "dicomnode.receive", str(config), str(listening), str(line)]
+    return [sys.executable, "-m", "dicomnode.receive", str(listening), str(line)]
 
 
 class Receivers:
@@ -40,12 +40,13 @@ class Receivers:
 
     def __init__(
         self,
-        settings: ReceiveSettings,
+        settings: NodeSettings,
         desk: FrontDesk,
-        command: Callable[[int, int], Sequence[str]],
+        command: Callable[[int, int], Sequence[str]] = receiver_command,
         ended: Callable[[int], None] = lambda pid: None,
     ) -> None:
-        self._settings = settings
+        self._settings = settings.receive
+        self._handed_over = settings.model_dump_json().encode()
         self._desk = desk
         self._command = command
         self._ended = ended
@@ -85,7 +86,8 @@ class Receivers:
         """Take no new association, let open ones end for `drain_s` seconds, then abort them."""
         if self._listening is None:
             return
-        self._desk.close()
+        if still := self._desk.close():
+            log.info("receive.draining", extra={"count": still, "seconds": drain_s})
         with self._lock:
             self._stop.set()
             for line in self._lines.values():
@@ -124,8 +126,9 @@ class Receivers:
             with theirs:
                 handles = listening.fileno(), theirs.fileno()
                 process = subprocess.Popen(  # noqa: S603  # our own program
-                    list(self._command(*handles)), stdin=subprocess.DEVNULL, pass_fds=handles
+                    list(self._command(*handles)), stdin=subprocess.PIPE, pass_fds=handles
                 )
+            self._hand_over(process)
             with self._lock:
                 self._lines[process] = ours
                 if self._stop.is_set():
@@ -139,6 +142,12 @@ class Receivers:
                     del self._lines[process]
                 self._ended(process.pid)
         return exit_code
+
+    def _hand_over(self, process: "subprocess.Popen[bytes]") -> None:
+        """Give a receiver the settings of this node; one that dies meanwhile is started anew."""
+        assert process.stdin is not None  # noqa: S101  # it is a pipe
+        with suppress(OSError), process.stdin as given:
+            given.write(self._handed_over)
 
 
 def _usual_number() -> int:

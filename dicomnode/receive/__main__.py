@@ -1,7 +1,8 @@
-"""A receiver as a process of its own: `python -m dicomnode.receive CONFIG LISTENING LINE`.
+"""A receiver as a process of its own: `python -m dicomnode.receive LISTENING LINE`.
 
 Started by the node with two sockets by their handles: the one that listens, and the line to the
-desk. It imports what receiving needs and nothing else, so it is small and starts quickly.
+desk. The node's own settings come as JSON on standard input, as the files may have changed since.
+It imports what receiving needs and nothing else, so it is small and starts quickly.
 """
 
 import logging
@@ -11,9 +12,8 @@ import socket
 import sys
 import threading
 import warnings
-from pathlib import Path
 
-from dicomnode.config.load import Settings, load
+from dicomnode.config.settings import NodeSettings
 from dicomnode.log import configure
 from dicomnode.receive.desk_line import DistantDesk
 from dicomnode.receive.intake import Intake
@@ -21,10 +21,10 @@ from dicomnode.receive.server import StoreServer
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.storage.spool import Spool
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("dicomnode.receive")
 
 
-def run(settings: Settings, listening: socket.socket, line: socket.socket) -> None:
+def run(settings: NodeSettings, listening: socket.socket, line: socket.socket) -> None:
     """Receive until the desk says stop; end at once where the desk is gone."""
     told = threading.Event()
     drain_s: list[float] = []
@@ -35,7 +35,7 @@ def run(settings: Settings, listening: socket.socket, line: socket.socket) -> No
         drain_s.append(seconds)
         told.set()
 
-    receive, storage = settings.node.receive, settings.node.storage
+    receive, storage = settings.receive, settings.storage
     intake = Intake(
         ObjectStore(storage.folder, storage.min_free_bytes),
         conflict=receive.conflict,
@@ -50,13 +50,13 @@ def run(settings: Settings, listening: socket.socket, line: socket.socket) -> No
 
 def main() -> None:
     """What the node starts."""
-    config, listening, line = sys.argv[1:]
-    settings = load(Path(config))
-    configure(level=settings.node.log.level, json_lines=settings.node.log.format == "json")
+    listening, line = (int(handle) for handle in sys.argv[1:])
+    settings = NodeSettings.model_validate_json(sys.stdin.read())
+    configure(level=settings.log.level, json_lines=settings.log.format == "json")
     warnings.simplefilter("ignore")  # each bad UID of a caller would be a line, and be remembered
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the node decides when we stop
-    run(settings, socket.socket(fileno=int(listening)), socket.socket(fileno=int(line)))
+    run(settings, socket.socket(fileno=listening), socket.socket(fileno=line))
 
 
 if __name__ == "__main__":

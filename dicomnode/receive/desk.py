@@ -37,7 +37,7 @@ class Admission:
     """A caller that was let in; `ended` must be told when it leaves."""
 
     association: Association
-    may_store: bool  #: else it may echo, and report on storage commitment
+    may_store: bool  #: else it may echo, and ask for and report on storage commitment
 
 
 class Desk(Listener, Protocol):
@@ -53,11 +53,18 @@ _WRONG_CALLING = Rejection(
     1,
     1,
     3,
-    "calling AE title may not send; a file in peers/ with it and may_send = true lets it in",
+    "calling AE title may not send; a file in peers/ with it and may_send = true lets it in "
+    "(upper and lower case count)",
 )
 _TOO_MANY = Rejection(2, 3, 2, "as many associations are open as are allowed")
 _TOO_MANY_OF_ONE = Rejection(2, 3, 2, "this caller has as many associations open as one may have")
-_LOW_WATER = Rejection(2, 3, 1, "the disk is nearly full: less room than low_water_bytes")
+_LOW_WATER = Rejection(
+    2,
+    3,
+    1,
+    "the disk is nearly full: free some space. low_water_bytes says how much must be left; where it "
+    "is 0, twice min_free_bytes",
+)
 _STOPPING = Rejection(2, 3, 1, "this node is stopping")
 
 
@@ -120,9 +127,11 @@ class FrontDesk:
             del self._inside[association.id]
         self._listener.ended(association)
 
-    def close(self) -> None:
-        """Let nobody in any more."""
-        self._stopping = True
+    def close(self) -> int:
+        """Let nobody in any more; return how many are inside."""
+        with self._lock:
+            self._stopping = True
+            return len(self._inside)
 
     def _refusal(self, calling_ae: str, address: str) -> Rejection | None:
         """No one caller may take all places: others must find the door open."""

@@ -5,6 +5,7 @@ stays in order, so that the end of an association never overtakes what it kept.
 """
 
 import json
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from dicomnode.receive.negotiation import Rejection
 from dicomnode.records import Association
 
 __all__ = ["DistantDesk", "attend", "say_stop"]
+
+log = logging.getLogger(__name__)
 
 
 class DistantDesk:
@@ -91,6 +94,7 @@ def attend(line: socket.socket, desk: Desk) -> None:
                 _attend_one(json.loads(each), line, desk, inside)
     finally:
         for association in inside.values():
+            _log_lost(association)
             desk.ended(association)
 
 
@@ -98,6 +102,17 @@ def say_stop(line: socket.socket, drain_s: float) -> None:
     """Ask a receiver to take no new association, and to end in `drain_s` seconds at the latest."""
     with suppress(OSError):
         line.sendall(json.dumps({"stop": drain_s}).encode() + b"\n")
+
+
+def _log_lost(association: Association) -> None:
+    fields = {
+        "association": association.id,
+        "calling_ae": association.calling_ae,
+        "address": association.address,
+        "state": "lost",
+        "problem": "its receiver died; what it was told is kept is kept",
+    }
+    log.warning("association.ended", extra=fields)
 
 
 def _attend_one(

@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -28,6 +29,7 @@ _BACKLOG = 1024  #: connections the kernel holds until we take them
 _MOST_STRANGERS = 128  #: connections that have not said who they are, in one process
 _LONGEST_ABORT_S = 5.0
 _PARTING_S = 2.0  #: for threads to close what was hung up
+_SAY_EVERY_S = 10.0  #: that callers must go, or cannot come
 _BROKEN_WAIT_S = 0.1  #: after the system had no connection to give, such as for want of handles
 
 
@@ -47,8 +49,14 @@ def tls_context(settings: ReceiveSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    file, key = settings.tls_certificate, "receive.tls_certificate, receive.tls_key"
+    file, key = settings.tls_certificate, "receive.tls_certificate"
     try:
+        certificate = file.read_bytes()
+        if settings.tls_key is not None:
+            file, key = settings.tls_key, "receive.tls_key"
+            file.read_bytes()
+        elif b"PRIVATE KEY" not in certificate:
+            raise ssl.SSLError("there is no private key in it; name its file in tls_key")
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
         if settings.tls_client_ca is not None:
             file, key = settings.tls_client_ca, "receive.tls_client_ca"
@@ -76,6 +84,8 @@ class StoreServer:
         self._listening: socket.socket | None = None
         self._port = settings.port
         self._stopping = False
+        self._dropped = 0  #: connections that had to go
+        self._quiet_until = 0.0  #: nothing is said again before
         self._changed = threading.Condition()
         #: connections in the order in which they came, until they are let in
         self._strangers: dict[StoreAssociation, None] = {}
@@ -125,8 +135,7 @@ class StoreServer:
             except OSError as error:
                 if self._stopping or error.errno == errno.EINVAL:  # somebody shut it down
                     return
-                log.error("receive.waiting", extra={"error": error.strerror})
-                threading.Event().wait(_BROKEN_WAIT_S)
+                self._complain(error)
                 continue
             try:
                 self._greet(connection, str(address[0]))
@@ -146,13 +155,28 @@ class StoreServer:
             self._strangers[association] = None
             surplus = self._surplus() if len(self._strangers) > _MOST_STRANGERS else None
         if surplus is not None:
-            log.warning("connection.dropped", extra={"address": surplus.address})
-            surplus.hang_up()
+            self._drop(surplus)
         try:
             threading.Thread(target=association.run, name="receive", daemon=True).start()
         except RuntimeError:
             self._left(association)
             raise
+
+    def _complain(self, error: OSError) -> None:
+        """The system has no connection to give, such as for want of handles: wait a little."""
+        if self._quiet_until < time.monotonic():
+            self._quiet_until = time.monotonic() + _SAY_EVERY_S
+            log.error("receive.waiting", extra={"error": error.strerror})
+        time.sleep(_BROKEN_WAIT_S)
+
+    def _drop(self, surplus: StoreAssociation) -> None:
+        surplus.hang_up()
+        self._dropped += 1
+        if self._quiet_until < time.monotonic():
+            self._quiet_until = time.monotonic() + _SAY_EVERY_S
+            fields = {"address": surplus.address, "count": self._dropped}
+            words = "more callers wait than may without saying who they are"
+            log.warning("connection.dropped", extra=fields | {"problem": words})
 
     def _surplus(self) -> StoreAssociation:
         """The first of those from the address that has most of them here."""

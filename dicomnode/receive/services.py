@@ -117,7 +117,12 @@ class Services:
     def _about(self, uid: str) -> dict[str, object]:
         """What a log line says of a C-STORE that went wrong."""
         named = uid if is_uid(uid) else ""
-        return {"association": self.record.id, "sop_instance_uid": named}
+        return {
+            "association": self.record.id,
+            "calling_ae": self.record.calling_ae,
+            "address": self.record.address,
+            "sop_instance_uid": named,
+        }
 
 
 class _Echo:

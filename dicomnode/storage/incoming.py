@@ -99,7 +99,10 @@ class Incoming:
                 beside = f"{sop_instance_uid}.{dataset_sha256(self.path)[:12]}"
                 kept = self._admitted(study_uid, beside, Kept.BESIDE)
             if kept is None:
-                raise Conflict("the SOP Instance UID is kept already, with other bytes")
+                raise Conflict(
+                    "the SOP Instance UID is kept already, with other bytes; "
+                    "receive.conflict = keep would keep both"
+                )
             self._shelf.sync_inbox()
         return kept
 

@@ -1,6 +1,7 @@
 """Receivers as processes of their own: one port, one desk, and neither outlives the node."""
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -42,6 +43,7 @@ def test_a_receiver_that_dies_is_started_again_and_what_it_held_has_ended(tmp_pa
     with receivers(tmp_path) as node:
         inside = node.associate()
         [pid] = node.receivers.pids
+        shutil.rmtree(tmp_path / "config")  # a new one goes on with what the node read
         os.kill(pid, signal.SIGKILL)
         assert node.listener.wait_ended(1)
         assert inside.closed()
@@ -92,7 +94,8 @@ def test_a_receiver_that_says_what_nobody_understands_is_over(tmp_path: Path) ->
     gone: list[int] = []
     with receivers(tmp_path, 1) as node:
         desk = node.receivers._desk
-        settings = node.receivers._settings.model_copy(update={"port": 0})
+        receive = node.settings.node.receive.model_copy(update={"port": 0})
+        settings = node.settings.node.model_copy(update={"receive": receive})
         lying = Receivers(
             settings, desk, lambda _, line: [sys.executable, "-c", torn, str(line)], gone.append
         )
@@ -103,7 +106,7 @@ def test_a_receiver_that_says_what_nobody_understands_is_over(tmp_path: Path) ->
 
 def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
     with receivers(tmp_path) as node:
-        second = Receivers(node.receivers._settings, node.receivers._desk, node.receivers._command)
+        second = Receivers(node.settings.node, node.receivers._desk)
         with pytest.raises(OSError, match="in use"):
             second.start()
         second.stop(0)
