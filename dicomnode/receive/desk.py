@@ -62,8 +62,8 @@ _LOW_WATER = Rejection(
     2,
     3,
     1,
-    "the disk is nearly full: free some space. low_water_bytes says how much must be left; where it "
-    "is 0, twice min_free_bytes",
+    "the disk is nearly full: free some space. low_water_bytes says how much must be left, or "
+    "where it is 0, twice min_free_bytes",
 )
 _STOPPING = Rejection(2, 3, 1, "this node is stopping")
 
