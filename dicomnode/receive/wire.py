@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from mmap import mmap
 from ssl import SSLContext, SSLEOFError, SSLError, SSLSocket
 
 from dicomnode.errors import ConnectionLost, ProtocolViolation
@@ -53,7 +54,7 @@ class Wire:
         #: called before the slices that `pieces` gave out are overwritten
         self.before_refill: Callable[[], None] = nothing
         self._longest_pdu = max(2 * max_pdu_bytes, _LEAST_PDU_BYTES)
-        self._buffer = bytearray(_BUFFER_BYTES)
+        self._buffer = mmap(-1, _BUFFER_BYTES)  # its pages cost nothing until they are used
         self._view = memoryview(self._buffer)
         self._start = 0  #: what is in the buffer and was not read yet
         self._end = 0
