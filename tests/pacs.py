@@ -21,7 +21,6 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dicomnode.dicom.network import Connection
 from dicomnode.records import Peer
 from tests.factories import make_peer
 
@@ -75,14 +74,21 @@ class FakePacs:
 
 
 class _Server(ThreadedAssociationServer):
-    """Closes its sockets also when the node hung up first."""
+    """Closes every connection in the end; pynetdicom leaves some whose caller hung up first."""
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        super().finish_request(request, client_address)
-        for association in self.active_associations:
-            wire = association.dul.socket
-            if wire is not None:
-                wire.__class__ = Connection
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._accepted: list[socket.socket] = []
+        super().__init__(*arguments, **options)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._accepted.append(connection)
+        return connection, address
+
+    def server_close(self) -> None:
+        super().server_close()
+        for connection in self._accepted:
+            connection.close()
 
 
 @contextmanager

@@ -112,8 +112,11 @@ def associate(
         if lost:  # pynetdicom's way to say it
             raise PeerAway(f"{peer.ae_title} hung up") from error
         raise
-    if association.is_established:
-        association.release()
+    else:
+        if association.is_established:
+            association.release()
+    finally:
+        _close(association)
 
 
 def _open(
@@ -147,10 +150,18 @@ def _open(
         raise PeerAway(f"{peer.host} cannot be found: {_words(error)}") from error
     if association.is_established:
         return association
+    _close(association)
     late = time.monotonic() - started >= peer.timeout_s
     if connected.is_set():
         raise _unassociated(peer, our_title, association, late=late)
     raise PeerAway(_unconnected(peer, late=late))
+
+
+def _close(association: Association) -> None:
+    """pynetdicom leaves the socket open where the peer hung up at the wrong moment."""
+    transport = association.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.close()
 
 
 def _unconnected(peer: Peer, *, late: bool) -> str:
