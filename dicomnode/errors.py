@@ -16,7 +16,8 @@ DicomnodeError
 ├── LeaseLost              another worker holds the job now
 ├── NotFound               no such job, model, peer or pipeline
 ├── ModelError             a model folder is incomplete, altered or unusable
-├── NotAnalysable          these images cannot be analysed by this model
+├── NotAnalysable          these images cannot be analysed by this model; says why (`Cause`)
+├── PatientsDiffer         the images of one study name more than one patient
 ├── ReportError            a result cannot be built from this source
 ├── ConnectionLost         a caller hung up, or stayed silent for too long
 ├── ProtocolViolation      what a caller sends is not the DICOM upper layer (PS3.8)
@@ -28,11 +29,13 @@ An error says what is wrong, where, and what to do, in words fit for a log: neve
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
     "BadUID",
+    "Cause",
     "ConfigError",
     "Conflict",
     "ConnectionLost",
@@ -45,6 +48,7 @@ __all__ = [
     "NotAnalysable",
     "NotFound",
     "ObjectRefused",
+    "PatientsDiffer",
     "PeerAway",
     "PeerRefused",
     "ProtocolViolation",
@@ -144,8 +148,29 @@ class ModelError(DicomnodeError):
     """A model folder is incomplete, was altered, or cannot be run here."""
 
 
+class Cause(StrEnum):
+    """Why a study was not analysed; every language's catalogue has a sentence for each."""
+
+    NO_IMAGE = "no-image"  #: none of the objects is an image, or they are gone
+    MODALITY = "modality"  #: the model is for other modalities
+    VIEW = "view"  #: the model is for other views, such as a frontal one
+    SIZE = "size"  #: too few pixels, or too few grey levels
+    PIXELS = "pixels"  #: pixel data that cannot be read here
+    UNFAMILIAR = "unfamiliar"  #: nothing like what the model was trained on
+    INCOMPLETE = "incomplete"  #: images are missing, and the pipeline says: do not process
+    MODEL_FAILED = "model-failed"  #: the model is unusable, or broke
+
+
 class NotAnalysable(DicomnodeError):
     """These images cannot be analysed by this model."""
+
+    def __init__(self, detail: str, cause: Cause = Cause.PIXELS) -> None:
+        super().__init__(detail)
+        self.cause = cause
+
+
+class PatientsDiffer(DicomnodeError):
+    """The images of one study name more than one patient: a person has to look."""
 
 
 class ReportError(DicomnodeError):

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomnode.errors import Cause
+
 __all__ = [
     "Association",
     "CommitmentMessage",
@@ -22,12 +24,15 @@ __all__ = [
     "Finding",
     "FrameRef",
     "InstanceRef",
+    "Interval",
     "Job",
     "ModelRef",
+    "OperatingPoint",
     "Outcome",
     "Peer",
     "Prediction",
     "Presence",
+    "Refusal",
     "Region",
     "Result",
     "ResultKind",
@@ -65,10 +70,16 @@ class DeliveryState(StrEnum):
 
 
 class ResultKind(StrEnum):
-    """What a pipeline can make; also the order in which results leave (SC before SR)."""
+    """What can be made of an answer, in the order in which it leaves: what is pointed at first."""
 
-    SC = "sc"
-    SR = "sr"
+    SC = "sc"  #: Secondary Capture: the image with its heat map, and a panel beside it
+    SEG = "seg"  #: Segmentation of the regions
+    GSPS = "gsps"  #: Grayscale Softcopy Presentation State: the regions drawn on the image itself
+    SR = "sr"  #: Comprehensive SR, TID 1500
+    SR3D = "sr3d"  #: Comprehensive 3D SR, TID 1500 (IHE AIR)
+    TEXT = "text"  #: Basic Text SR: the same in sentences
+    PDF = "pdf"  #: Encapsulated PDF: the same as a page
+    KO = "ko"  #: Key Object Selection: which images matter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +234,26 @@ class FrameRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A measured share with its 95 % confidence interval, all in 0..1."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """How well a finding is told at its threshold, and on what that was measured."""
+
+    sensitivity: Interval
+    specificity: Interval
+    positives: int  #: cases with the finding
+    negatives: int  #: cases without it
+    data: str  #: on what, in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
     """An area of a frame that speaks for a finding."""
 
@@ -241,6 +272,8 @@ class Finding:
     frame: FrameRef  #: the most suspicious frame
     heat: NDArray[np.float32] | None = None  #: 0..1, (rows, columns) of `frame`; present ones only
     regions: tuple[Region, ...] = ()  #: on `frame`
+    operating: OperatingPoint | None = None  #: None where the card has no measurements of it
+    names: Mapping[str, str] = field(default_factory=dict)  #: `label` in other languages (RFC 5646)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +287,7 @@ class ModelRef:
     intended_use: str
     disclaimer: str  #: said in every result, such as "demonstration, not for clinical use"
     explanation: str  #: the method of the heat map, such as "Grad-CAM"
+    calibration: str = ""  #: how probabilities were calibrated, such as "temperature"; empty: not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -263,6 +297,15 @@ class Prediction:
     model: ModelRef
     frames: tuple[FrameRef, ...]  #: every frame that was analysed, in order of the study
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why there is no answer: said in the PACS in the place where it would be."""
+
+    cause: Cause
+    detail: str  #: in English words, fit for a log
+    model: ModelRef | None  #: None where not even its card could be read
 
 
 # --- what leaves ----------------------------------------------------------------------------

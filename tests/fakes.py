@@ -2,15 +2,24 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from dicomnode.errors import DatabaseAway
-from dicomnode.records import Association, InstanceRef, Job, Outcome, Peer, Result, Verdict
+from dicomnode.records import (
+    Association,
+    InstanceRef,
+    Job,
+    Outcome,
+    Peer,
+    Result,
+    ResultKind,
+    Verdict,
+)
 from dicomnode.storage.database import Connection, Database
-from tests.worklist import make_results
+from tests.worklist import make_results, wanted
 
 __all__ = ["FakeAnalysis", "FakeSend", "LeavingDatabase", "RememberingListener"]
 
@@ -117,6 +126,6 @@ class FakeAnalysis:
         words = f"run {len(self.seen)}".encode()
         return [replace(made, part10=words) for made in make_results(job)]
 
-    def destinations(self, job: Job) -> Sequence[str]:
+    def destinations(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
         self.before_recording(job)
-        return ["pacs"]
+        return wanted("pacs")

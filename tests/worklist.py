@@ -117,6 +117,15 @@ def claim(tx: Connection, worker: str = "node/1", *, now: datetime = NOW) -> Job
     return queue.claim(tx, worker, lease_s=60, now=now)
 
 
+#: What a destination gets unless the pipeline says otherwise.
+BOTH = frozenset({ResultKind.SC, ResultKind.SR})
+
+
+def wanted(*peers: str) -> dict[str, frozenset[ResultKind]]:
+    """Each of the peers gets both kinds."""
+    return dict.fromkeys(peers, BOTH)
+
+
 def make_results(job: Job) -> list[Result]:
     """A capture and a report, in the order in which they leave."""
     parts = (job.study_uid, job.pipeline, job.revision)
@@ -134,7 +143,7 @@ def make_results(job: Job) -> list[Result]:
 def reported_job(tx: Connection, *, peers: Sequence[str] = ("pacs",), **changes: Any) -> Job:
     """A job whose two results are owed to each of the peers."""
     job = running_job(tx, **changes)
-    queue.finish(tx, job, make_results(job), peers, now=changes.get("now", NOW))
+    queue.finish(tx, job, make_results(job), wanted(*peers), now=changes.get("now", NOW))
     return jobs.get(tx, job.id)
 
 

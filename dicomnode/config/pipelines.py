@@ -1,9 +1,17 @@
 """`pipelines/NAME.toml`: which studies go to which model, and which results to whom."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    ValidationInfo,
+    field_validator,
+)
 
 from dicomnode.config.fields import (
     AETitle,
@@ -16,7 +24,26 @@ from dicomnode.config.fields import (
 )
 from dicomnode.records import ResultKind
 
-__all__ = ["CompleteSettings", "MatchSettings", "PipelineSettings"]
+__all__ = ["PROFILES", "CompleteSettings", "MatchSettings", "PipelineSettings", "Profile"]
+
+
+class Profile(StrEnum):
+    """A ready-made choice of results, by the viewer that will show them."""
+
+    OHIF = "ohif"
+    WEASIS = "weasis"
+    STONE = "stone"
+    AIR = "air"
+    LEGACY = "legacy"
+
+
+PROFILES: Mapping[Profile, frozenset[ResultKind]] = {
+    Profile.OHIF: frozenset({ResultKind.SR, ResultKind.SC}),
+    Profile.WEASIS: frozenset({ResultKind.SR, ResultKind.SC, ResultKind.GSPS, ResultKind.KO}),
+    Profile.STONE: frozenset({ResultKind.SR, ResultKind.SC}),
+    Profile.AIR: frozenset({ResultKind.SR3D, ResultKind.SEG, ResultKind.KO}),
+    Profile.LEGACY: frozenset({ResultKind.SC, ResultKind.TEXT}),
+}
 
 
 def _sender(title: str, info: ValidationInfo) -> str:
@@ -35,11 +62,23 @@ def _peer(name: str, info: ValidationInfo) -> str:
     return name
 
 
+_CHOICES: Mapping[str, ResultKind | Profile] = {str(one): one for one in (*ResultKind, *Profile)}
+
+
+def _choice(name: str) -> ResultKind | Profile:
+    """A kind of result, or a profile."""
+    if name in _CHOICES:
+        return _CHOICES[name]
+    hint = did_you_mean(name, list(_CHOICES)) or f"; known are {', '.join(_CHOICES)}"
+    raise ValueError(f"is neither a kind of result nor a profile{hint}")
+
+
 _PATIENCE_S = 10.0
 
 Texts = tuple[str, ...]
 Sender = Annotated[AETitle, AfterValidator(_sender)]
 Destination = Annotated[Name, AfterValidator(_peer)]
+Selection = Annotated[tuple[Annotated[str, AfterValidator(_choice)], ...], NotEmpty]
 
 
 class MatchSettings(Section):
@@ -74,6 +113,14 @@ class MatchSettings(Section):
         description="Any other attribute by its keyword, each with the values allowed.",
         examples=[{"StationName": ("ROOM1", "ROOM2"), "StudyDescription": ("*CHEST*",)}],
     )
+
+
+def _kinds(chosen: Iterable[str]) -> frozenset[ResultKind]:
+    """Kinds, and those of profiles."""
+    found: set[ResultKind] = set()
+    for choice in map(_choice, chosen):
+        found |= PROFILES[choice] if isinstance(choice, Profile) else {choice}
+    return frozenset(found)
 
 
 class CompleteSettings(Section):
@@ -112,15 +159,53 @@ class PipelineSettings(Section):
         min_length=1,
         description="Name of the model, as `dicomnode models list` shows it.",
     )
-    results: Annotated[tuple[ResultKind, ...], NotEmpty] = Field(
+    results: Selection = Field(
         (ResultKind.SR, ResultKind.SC),
-        description="What is made: sr (Structured Report), sc (Secondary Capture).",
+        description=(
+            "What each destination gets. Kinds: sr (Structured Report, TID 1500), sr3d (the same "
+            "as Comprehensive 3D SR), text (report in sentences), sc (picture with heat map), gsps "
+            "(regions drawn on the image itself), seg (Segmentation), pdf, ko (key images). Or a "
+            "profile: ohif, weasis, stone, air, legacy."
+        ),
     )
     destinations: Annotated[tuple[Destination, ...], NotEmpty] = Field(
         description="Names of the peers that get the results."
+    )
+    results_for: Mapping[Destination, Selection] = Field(
+        {},
+        description="Destinations that get something else than `results` says.",
+        examples=[{"pacs": ("legacy",)}],
+    )
+    not_analysed: Literal["all", "reports", "nothing"] = Field(
+        "all",
+        description=(
+            "What destinations get of a study that could not be analysed: reports and pictures "
+            "that say so and why, only reports, or nothing."
+        ),
+    )
+    language: Literal["en", "de", "fr", "es", "zh"] = Field(
+        "en", description="Language of the words in reports and pictures."
     )
     priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(
         0, description="Pipelines with a higher number go first."
     )
     match: MatchSettings = MatchSettings()
     complete: CompleteSettings = CompleteSettings()
+
+    @field_validator("results_for")
+    @classmethod
+    def _known_destinations(
+        cls, chosen: Mapping[str, tuple[str, ...]], info: ValidationInfo
+    ) -> Mapping[str, tuple[str, ...]]:
+        named = info.data.get("destinations", chosen)
+        for name in chosen:
+            if name not in named:
+                raise ValueError(f"{name} is none of the destinations")
+        return chosen
+
+    @property
+    def wanted(self) -> Mapping[str, frozenset[ResultKind]]:
+        """What each destination gets, by its name."""
+        return {
+            name: _kinds(self.results_for.get(name, self.results)) for name in self.destinations
+        }

@@ -3,7 +3,7 @@
 Only the worker's process imports this; torch, MONAI and highdicom come with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from dicomnode.config.load import Settings
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.dicom import attributes, pixels
 from dicomnode.errors import NotAnalysable, NotFound
-from dicomnode.records import FrameRef, InstanceRef, Job, Prediction, Result
+from dicomnode.records import FrameRef, InstanceRef, Job, Prediction, Result, ResultKind
 from dicomnode.report.results import Order, Source, make_results
 from dicomnode.storage.objects import ObjectStore
 
@@ -33,9 +33,9 @@ class StudyAnalysis:
         self._load = load
         self._loaded: dict[str, Classifier] = {}
 
-    def destinations(self, job: Job) -> Sequence[str]:
-        """Names of the peers that get the results."""
-        return tuple(dict.fromkeys(self._pipeline(job).destinations))
+    def destinations(self, job: Job) -> Mapping[str, frozenset[ResultKind]]:
+        """Names of the peers that get results, each with the kinds that it gets."""
+        return self._pipeline(job).wanted
 
     def analyse(
         self, job: Job, images: Sequence[InstanceRef], supersedes: Sequence[InstanceRef]
@@ -93,7 +93,8 @@ class StudyAnalysis:
             pipeline=job.pipeline,
             revision=job.revision,
             made_at=job.ready_at.astimezone(),  # as the wall clock here shows it
-            kinds=pipeline.results,
+            kinds=frozenset().union(*pipeline.wanted.values()),
+            language=pipeline.language,
             ae_title=self._settings.node.receive.ae_title,
             received=job.received,
             expected=job.expected,

@@ -6,7 +6,7 @@ Runs in a process of its own, so that a crash of the model is a lost lease and n
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 from dicomnode.config.settings import WorklistSettings
 from dicomnode.errors import DatabaseAway, DicomnodeError, LeaseLost, StoreError
 from dicomnode.log import working_on
-from dicomnode.records import InstanceRef, Job, Result
+from dicomnode.records import InstanceRef, Job, Result, ResultKind
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.worklist import jobs, outbox, queue
@@ -36,8 +36,8 @@ class Analysis(Protocol):
         """Classify the images and build the results, in the order in which they must leave."""
         ...
 
-    def destinations(self, job: Job) -> Sequence[str]:
-        """Names of the peers that get the results."""
+    def destinations(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
+        """Names of the peers that get results, each with the kinds that it gets."""
         ...
 
 
@@ -91,8 +91,8 @@ class Worker:
         try:
             results = self._make_results(job)
             with self._database.transaction() as tx:
-                peers = self._analysis.destinations(job)
-                queue.finish(tx, job, results, peers, now=datetime.now(UTC))
+                wanted = self._analysis.destinations(job)
+                queue.finish(tx, job, results, wanted, now=datetime.now(UTC))
         except (DatabaseAway, LeaseLost):
             raise
         except StoreError as error:  # the disk's trouble is not the job's: it waits

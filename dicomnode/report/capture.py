@@ -1,5 +1,7 @@
 """Prediction and frame to Secondary Capture: the frame with its heat map, a panel beside it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
@@ -11,9 +13,9 @@ from dicomnode.report import codes, identity, wording
 from dicomnode.report.overlay import overlaid
 from dicomnode.report.panel import panel
 from dicomnode.report.reading import value
-from dicomnode.report.request import Order, Source
+from dicomnode.report.request import Making, Order, Source
 
-__all__ = ["make_capture", "subjects"]
+__all__ = ["captures", "subjects"]
 
 _LARGEST_SIDE = 65535  # Rows and Columns are US
 
@@ -25,25 +27,22 @@ def subjects(prediction: Prediction) -> list[Finding | None]:
     return [*present] or [None]
 
 
-def make_capture(
-    source: Source,
-    prediction: Prediction,
-    order: Order,
-    subject: Finding | None,
-    *,
-    uid: str,
-    series_uid: str,
-    number: int,
-) -> Dataset:
-    """The whole object, without file meta information (PS3.3 section A.8.1)."""
+def captures(making: Making) -> Iterator[tuple[Dataset, Finding | None]]:
+    """One picture of each subject, without file meta information (PS3.3 section A.8.1)."""
+    for number, subject in enumerate(subjects(making.prediction), 1):
+        yield _capture(making, subject, number), subject
+
+
+def _capture(making: Making, subject: Finding | None, number: int) -> Dataset:
+    source, prediction, order = making.source, making.prediction, making.order
     frame = subject.frame if subject else prediction.frames[0]
     header = source.header(frame.image)
     ds = identity.copied(identity.one_patient(source.headers))
     ds.SOPClassUID = SecondaryCaptureImageStorage
-    ds.SOPInstanceUID = uid
+    ds.SOPInstanceUID = making.uid("sc", str(number))
     # The source's modality: with OT, OHIF lays a cine bar over the picture.
     ds.Modality = value(header, "Modality") or "OT"
-    identity.add_series(ds, prediction, order, series_uid, "AI result", "0")
+    identity.add_series(ds, prediction, order, making.uid("sc", "series"), "AI result", "0")
     identity.add_equipment(ds, header, prediction.model, order)
     ds.InstanceNumber = number
     ds.ConversionType = "WSD"

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicomnode.dicom.uids import result_uid
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, FrameRef, InstanceRef, ResultKind
+from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, ResultKind
+from dicomnode.report.catalogue import Words, words
 
-__all__ = ["Order", "Picture", "Source"]
+__all__ = ["Made", "Making", "Order", "Source"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,17 +39,43 @@ class Order:
     pipeline: str
     revision: int
     made_at: datetime  #: aware; written in the source's zone where it names one, else in its own
-    kinds: tuple[ResultKind, ...]
+    kinds: frozenset[ResultKind]
     ae_title: str  #: of this node
     received: int  #: instances of the study that were here, results of ours left out
     expected: int | None  #: instances the sending peer has, where it told
     partial: bool  #: analysed although images were missing
     predecessors: tuple[InstanceRef, ...] = ()  #: Structured Reports of earlier revisions
+    language: str = "en"  #: of the words in results; RFC 5646
+
+    @property
+    def words(self) -> Words:
+        """The sentences of that language."""
+        return words(self.language)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Picture:
-    """A Secondary Capture that was made, as the Structured Report points at it."""
+class Made:
+    """An object that was made already, as those that come after point at it."""
 
     ref: InstanceRef
-    finding: Finding | None  #: what it shows; None where nothing was found
+    kind: ResultKind
+    finding: Finding | None  #: what it shows, where it is about one; else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Making:
+    """All that one kind of result is made from."""
+
+    source: Source
+    prediction: Prediction
+    order: Order
+    made: tuple[Made, ...]  #: kinds that leave earlier, in order
+    key: tuple[str, ...]  #: what the UIDs of the results follow from
+
+    def uid(self, *name: str) -> str:
+        """The UID of something in these results; the same name gives the same UID."""
+        return result_uid(*self.key, *name)
+
+    def made_of(self, kind: ResultKind) -> list[Made]:
+        """What was made of one kind."""
+        return [made for made in self.made if made.kind is kind]

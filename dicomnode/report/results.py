@@ -1,27 +1,36 @@
-"""A prediction becomes finished objects: Secondary Captures, then the Structured Report.
+"""A prediction becomes finished objects, of each kind that is ordered.
 
 Pure: the same source, prediction and order give the same bytes under the same UIDs.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 
 from pydicom import Dataset, FileMetaDataset, dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, result_uid
+from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.errors import ReportError
-from dicomnode.records import InstanceRef, Prediction, Result, ResultKind, Score
+from dicomnode.records import Finding, InstanceRef, Prediction, Result, ResultKind, Score
 from dicomnode.report import identity
-from dicomnode.report.capture import make_capture, subjects
+from dicomnode.report.capture import captures
 from dicomnode.report.reading import value
-from dicomnode.report.request import Order, Picture, Source
-from dicomnode.report.structured import make_report
+from dicomnode.report.request import Made, Making, Order, Source
+from dicomnode.report.structured import reports
 
 __all__ = ["Order", "Source", "make_results"]
 
 
+#: What makes each kind: yields each object, and the one finding that it shows, if it shows one.
+_Maker = Callable[[Making], Iterator[tuple[Dataset, Finding | None]]]
+_MAKERS: Mapping[ResultKind, _Maker] = {
+    ResultKind.SC: captures,
+    ResultKind.SR: reports,
+}
+
+
 def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[Result, ...]:
-    """Every object the order asks for; the report comes last and points at the pictures."""
+    """Every object the order asks for, in the order in which they must leave."""
     study_uid = value(identity.one_patient(source.headers), "StudyInstanceUID")
     if not prediction.frames or not prediction.findings:
         raise ReportError("the prediction is empty")
@@ -33,30 +42,14 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
     }
     key = _key(prediction, order)
     results: list[Result] = []
-    pictures: list[Picture] = []
-    if ResultKind.SC in order.kinds:
-        for number, subject in enumerate(subjects(prediction), 1):
-            ds = make_capture(
-                source,
-                prediction,
-                order,
-                subject,
-                uid=result_uid(*key, "sc", str(number)),
-                series_uid=result_uid(*key, "sc", "series"),
-                number=number,
-            )
-            results.append(_result(ds, ResultKind.SC, summary))
-            pictures.append(Picture(ref=results[-1].ref, finding=subject))
-    if ResultKind.SR in order.kinds:
-        ds = make_report(
-            source,
-            prediction,
-            order,
-            pictures,
-            uid=result_uid(*key, "sr", "1"),
-            series_uid=result_uid(*key, "sr", "series"),
+    made: list[Made] = []
+    for kind in [kind for kind in ResultKind if kind in order.kinds]:
+        making = Making(
+            source=source, prediction=prediction, order=order, made=tuple(made), key=key
         )
-        results.append(_result(ds, ResultKind.SR, summary))
+        for ds, finding in _MAKERS[kind](making):
+            results.append(_result(ds, kind, summary))
+            made.append(Made(ref=results[-1].ref, kind=kind, finding=finding))
     return tuple(results)
 
 
@@ -68,7 +61,8 @@ def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
     asked = [order.pipeline, str(order.revision), str(order.received), str(order.expected)]
     named = [model.name, model.version, model.digest]
     study = prediction.frames[0].image.study_uid
-    return (study, *frames, "by", *named, "for", *asked, str(order.partial), "after", *earlier)
+    asked += [str(order.partial), order.language]
+    return (study, *frames, "by", *named, "for", *asked, "after", *earlier)
 
 
 def _result(ds: Dataset, kind: ResultKind, summary: dict[str, Score]) -> Result:

@@ -5,30 +5,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
-from dicomnode.records import Concept, InstanceRef, Prediction
+from dicomnode.records import Concept, InstanceRef, Prediction, ResultKind
 from dicomnode.report import codes, identity, wording
-from dicomnode.report.request import Order, Picture, Source
+from dicomnode.report.request import Made, Making, Order
 from dicomnode.report.tree import content
 
-__all__ = ["make_report"]
+__all__ = ["reports"]
 
 
-def make_report(
-    source: Source,
-    prediction: Prediction,
-    order: Order,
-    pictures: Sequence[Picture],
-    *,
-    uid: str,
-    series_uid: str,
-) -> Dataset:
-    """The whole object, without file meta information (PS3.3 section A.35.3)."""
+def reports(making: Making) -> Iterator[tuple[Dataset, None]]:
+    """The one report, without file meta information (PS3.3 section A.35.3)."""
+    source, prediction, order = making.source, making.prediction, making.order
+    pictures = making.made_of(ResultKind.SC)
     header = identity.one_patient(source.headers)
     ds = identity.copied(header)
     ds.SOPClassUID = ComprehensiveSRStorage
-    ds.SOPInstanceUID = uid
+    ds.SOPInstanceUID = making.uid("sr", "1")
     ds.Modality = "SR"
-    identity.add_series(ds, prediction, order, series_uid, "AI report", "1")
+    identity.add_series(ds, prediction, order, making.uid("sr", "series"), "AI report", "1")
     identity.add_equipment(ds, header, prediction.model, order)
     ds.ReferencedPerformedProcedureStepSequence = []
     _add_document(ds, prediction, order)
@@ -36,8 +30,8 @@ def make_report(
     if order.predecessors:
         ds.PredecessorDocumentsSequence = _evidence(order.predecessors)
     ds.CodingSchemeIdentificationSequence = codes.private_schemes(_concepts(prediction))
-    ds.update(content(source, prediction, order, pictures, uid))
-    return ds
+    ds.update(content(source, prediction, order, pictures, ds.SOPInstanceUID))
+    yield ds, None
 
 
 def _add_document(ds: Dataset, prediction: Prediction, order: Order) -> None:
@@ -51,7 +45,7 @@ def _add_document(ds: Dataset, prediction: Prediction, order: Order) -> None:
     ds.PerformedProcedureCodeSequence = []
 
 
-def _referenced(prediction: Prediction, pictures: Sequence[Picture]) -> Iterator[InstanceRef]:
+def _referenced(prediction: Prediction, pictures: Sequence[Made]) -> Iterator[InstanceRef]:
     yield from dict.fromkeys(frame.image for frame in prediction.frames)
     yield from (picture.ref for picture in pictures)
 

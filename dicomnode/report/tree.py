@@ -11,13 +11,13 @@ from dicomnode.dicom.uids import result_uid
 from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, Presence, Region
 from dicomnode.report import codes, items, wording
 from dicomnode.report.reading import value
-from dicomnode.report.request import Order, Picture, Source
+from dicomnode.report.request import Made, Order, Source
 
 __all__ = ["content"]
 
 
 def content(
-    source: Source, prediction: Prediction, order: Order, pictures: Sequence[Picture], uid: str
+    source: Source, prediction: Prediction, order: Order, pictures: Sequence[Made], uid: str
 ) -> Dataset:
     """The root container of the report whose SOP Instance UID is `uid`."""
     model = prediction.model
@@ -75,7 +75,7 @@ def _entry(header: Dataset, seen: Sequence[FrameRef]) -> Dataset:
 # --- where and how probable: TID 1410 -------------------------------------------------------
 
 
-def _measurements(prediction: Prediction, pictures: Sequence[Picture], uid: str) -> Dataset:
+def _measurements(prediction: Prediction, pictures: Sequence[Made], uid: str) -> Dataset:
     ranked = wording.by_weight(prediction.findings)
     groups: list[Dataset] = []
     for frame in dict.fromkeys(finding.frame for finding in ranked):
@@ -104,7 +104,7 @@ def _whole_frame(
     prediction: Prediction,
     frame: FrameRef,
     findings: Sequence[Finding],
-    pictures: Sequence[Picture],
+    pictures: Sequence[Made],
 ) -> Dataset:
     """The probabilities of the findings whose most suspicious frame this is.
 
@@ -123,9 +123,7 @@ def _whole_frame(
     return _group(prediction, name, children)
 
 
-def _regions(
-    prediction: Prediction, finding: Finding, pictures: Sequence[Picture]
-) -> list[Dataset]:
+def _regions(prediction: Prediction, finding: Finding, pictures: Sequence[Made]) -> list[Dataset]:
     return [
         _group(
             prediction,
@@ -149,7 +147,7 @@ def _group(prediction: Prediction, name: str, children: Sequence[Dataset]) -> Da
     )
 
 
-def _explanation(pictures: Sequence[Picture]) -> list[Dataset]:
+def _explanation(pictures: Sequence[Made]) -> list[Dataset]:
     return [items.image(codes.VISUAL_EXPLANATION, picture.ref) for picture in pictures]
 
 

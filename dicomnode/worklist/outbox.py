@@ -4,7 +4,7 @@ Deliveries leave in the order of their numbers: the captures of a job before its
 revision before the next. A delivery that has to wait holds back what belongs behind it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,9 +49,14 @@ _OWED = deliveries.c.state == sa.literal(DeliveryState.OWED, literal_execute=Tru
 
 
 def owe(
-    tx: Connection, job: Job, made: Sequence[Result], peers: Sequence[str], *, now: datetime
+    tx: Connection,
+    job: Job,
+    made: Sequence[Result],
+    wanted: Mapping[str, Collection[ResultKind]],
+    *,
+    now: datetime,
 ) -> None:
-    """Record a job's results in the order in which they must leave, and owe each to each peer."""
+    """Record a job's results in the order in which they must leave; each peer is owed its kinds."""
     for result in made:
         row = {
             "job_id": job.id,
@@ -64,7 +69,7 @@ def owe(
             "created_at": now,
         }
         (result_id,) = tx.execute(sa.insert(results).values(row)).inserted_primary_key or (None,)
-        for peer in peers:
+        for peer in (peer for peer, kinds in wanted.items() if result.kind in kinds):
             owed = {
                 "result_id": result_id,
                 "job_id": job.id,

@@ -5,13 +5,13 @@ to the next worker; a worker that comes back late finds `LeaseLost`.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from dicomnode.errors import LeaseLost, WrongStep
-from dicomnode.records import Job, Result, State
+from dicomnode.records import Job, Result, ResultKind, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist import outbox
@@ -87,11 +87,16 @@ def renew(tx: Connection, job: Job, *, lease_s: float, now: datetime) -> None:
 
 
 def finish(
-    tx: Connection, job: Job, results: Sequence[Result], peers: Sequence[str], *, now: datetime
+    tx: Connection,
+    job: Job,
+    results: Sequence[Result],
+    wanted: Mapping[str, Collection[ResultKind]],
+    *,
+    now: datetime,
 ) -> None:
-    """Record the results, owe each to each peer, and move the job on: all or nothing."""
+    """Record the results, owe each peer what it wants, and move the job on: all or nothing."""
     move(tx, job, State.REPORTED, now=now, values={"attempts": 0, "reason": ""})
-    outbox.owe(tx, job, results, peers, now=now)
+    outbox.owe(tx, job, results, wanted, now=now)
 
 
 def later(tx: Connection, job: Job, reason: str, *, wait_s: float, now: datetime) -> None:

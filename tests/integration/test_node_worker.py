@@ -26,7 +26,7 @@ from tests.factories import STUDY_UID
 from tests.fakes import FakeAnalysis, LeavingDatabase
 from tests.node import make_store, study_history
 from tests.running import until
-from tests.worklist import delivered_job, make_ref, ready_job, waiting_job
+from tests.worklist import BOTH, delivered_job, make_ref, ready_job, waiting_job
 
 SETTINGS = WorklistSettings(attempts=3, first_retry_s=60.0, longest_retry_s=60.0)
 AT_ONCE = WorklistSettings(attempts=3, first_retry_s=1e-6, longest_retry_s=1e-6)
@@ -104,7 +104,7 @@ def test_results_are_on_disk_before_the_worklist_names_them(
 
     def look(job: Job) -> None:
         seen.append(bench.result_uids(job) == [])
-        seen.extend(bench.on_disk(job, kind).is_file() for kind in ResultKind)
+        seen.extend(bench.on_disk(job, kind).is_file() for kind in BOTH)
 
     bench.analysis.before_recording = look
 
@@ -312,7 +312,7 @@ def test_a_job_that_runs_twice_keeps_the_bytes_of_the_first_time(
     bench.analysis.while_working = lambda job: setattr(database, "away", True)
     with pytest.raises(DatabaseAway):
         bench.worker().work_once()
-    first = [bench.on_disk(job, kind).read_bytes() for kind in ResultKind]
+    first = [bench.on_disk(job, kind).read_bytes() for kind in BOTH]
     database.away = False
     give_back(database)
     bench.analysis.while_working = lambda job: None
@@ -326,7 +326,7 @@ def test_a_job_that_runs_twice_keeps_the_bytes_of_the_first_time(
     assert bench.job(job).state is State.REPORTED
     assert first == [b"run 1", b"run 1"]
     assert len(bench.analysis.seen) == 3
-    assert [bench.on_disk(job, kind).read_bytes() for kind in ResultKind] == first
+    assert [bench.on_disk(job, kind).read_bytes() for kind in BOTH] == first
     database.close()
 
 

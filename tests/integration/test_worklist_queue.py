@@ -20,6 +20,7 @@ from tests.worklist import (
     reported_job,
     running_job,
     waiting_job,
+    wanted,
 )
 
 # --- claim ----------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def test_a_worker_that_comes_back_late_finds_its_lease_lost(database: Database) 
         again = claim(tx, "node/2", now=after(62))
         steps: list[Callable[[], object]] = [
             lambda: queue.renew(tx, job, lease_s=60, now=after(63)),
-            lambda: queue.finish(tx, job, make_results(job), ["pacs"], now=after(63)),
+            lambda: queue.finish(tx, job, make_results(job), wanted("pacs"), now=after(63)),
             lambda: queue.later(tx, job, "x", wait_s=1, now=after(63)),
             lambda: queue.fail(tx, job, "x", now=after(63)),
         ]
@@ -222,7 +223,7 @@ def test_finish_is_all_or_nothing(database: Database) -> None:
 
     def finish_and_die() -> None:
         with database.transaction() as tx:
-            queue.finish(tx, job, make_results(job), ["pacs"], now=NOW)
+            queue.finish(tx, job, make_results(job), wanted("pacs"), now=NOW)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

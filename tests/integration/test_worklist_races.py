@@ -31,6 +31,7 @@ from tests.worklist import (
     running_job,
     say,
     waiting_job,
+    wanted,
 )
 
 First = TypeVar("First")
@@ -215,7 +216,7 @@ def test_results_are_not_owed_for_a_job_that_is_being_cancelled(database: Databa
         race(
             database,
             lambda tx: queue.cancel(tx, job.id, now=NOW),
-            lambda tx: queue.finish(tx, job, make_results(job), ["pacs"], now=NOW),
+            lambda tx: queue.finish(tx, job, make_results(job), wanted("pacs"), now=NOW),
         )
 
     with database.reading() as tx:

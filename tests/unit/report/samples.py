@@ -151,7 +151,7 @@ ORDER = Order(
     pipeline="chest",
     revision=1,
     made_at=datetime(2025, 3, 4, 23, 30, 0, tzinfo=UTC),
-    kinds=(ResultKind.SR, ResultKind.SC),
+    kinds=frozenset({ResultKind.SR, ResultKind.SC}),
     ae_title="DICOMNODE",
     received=1,
     expected=1,

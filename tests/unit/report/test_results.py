@@ -74,8 +74,8 @@ def test_pictures_leave_before_the_report_and_each_kind_only_where_asked() -> No
         return [result.kind for result in results]
 
     assert kinds(made()) == [ResultKind.SC, ResultKind.SR]
-    assert kinds(made(kinds=(ResultKind.SR,))) == [ResultKind.SR]
-    assert kinds(made(kinds=(ResultKind.SC,))) == [ResultKind.SC]
+    assert kinds(made(kinds=frozenset({ResultKind.SR}))) == [ResultKind.SR]
+    assert kinds(made(kinds=frozenset({ResultKind.SC}))) == [ResultKind.SC]
 
 
 def test_a_result_is_a_whole_file_and_is_what_its_reference_says() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import Presence, Region
+from dicomnode.records import Presence, Region, ResultKind
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
     ORDER,
@@ -246,5 +246,5 @@ def test_the_tree_says_who_speaks_and_what_to_mind() -> None:
 
 
 def test_without_pictures_the_tree_points_at_none() -> None:
-    (only,) = made(kinds=(ORDER.kinds[0],))
+    (only,) = made(kinds=frozenset({ResultKind.SR}))
     assert not [item for item in everything(read(only)) if code_of(item) == "130401"]

@@ -39,6 +39,7 @@ from tests.worklist import (
     say,
     undelivered_job,
     waiting_job,
+    wanted,
 )
 
 ATTEMPTS = 2
@@ -122,7 +123,9 @@ class OneStudy(RuleBasedStateMachine):
         try:
             with self.step() as tx:
                 if end == "finish":
-                    queue.finish(tx, job, make_results(job), ["pacs", "archive"], now=self.now)
+                    queue.finish(
+                        tx, job, make_results(job), wanted("pacs", "archive"), now=self.now
+                    )
                 elif end == "later":
                     queue.later(tx, job, "busy", wait_s=5, now=self.now)
                 elif end == "fail":
