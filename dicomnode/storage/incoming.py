@@ -24,7 +24,7 @@ class Kept(StrEnum):
     """What became of an object that was handed in."""
 
     NEW = "new"
-    SAME = "same"  #: these bytes were kept before; nothing was kept twice
+    SAME = "same"  #: these bytes were kept before; their time begins again
     BESIDE = "beside"  #: other bytes than the first of this UID; both are kept
 
 
@@ -36,6 +36,9 @@ class Shelf(Protocol):
 
     def admit(self, partial: Path, study_uid: str, name: str) -> BinaryIO | None:
         """Take a name for a synced file; or open what has it already."""
+
+    def admit_again(self, partial: Path, name: str) -> None:
+        """Take a name for a synced file whose bytes are kept already."""
 
     def sync_inbox(self) -> None:
         """Make names durable."""
@@ -89,8 +92,10 @@ class Incoming:
     def keep(self, study_uid: str, sop_instance_uid: str, *, keep_both: bool = False) -> Kept:
         """Put the object into the inbox, durably, and say whether it is new.
 
-        Bytes that are there already are not kept twice. Other bytes under the same UID raise
-        Conflict, or with `keep_both` get a name of their own beside the first.
+        Bytes that are there already go through the inbox once more, so that who sends a study
+        again may count on them from then on, even where it is about to be removed. Other bytes
+        under the same UID raise Conflict, or with `keep_both` get a name of their own beside the
+        first.
         """
         self.finish()
         with disk_errors():
@@ -112,7 +117,10 @@ class Incoming:
         if taken is None:
             return as_what
         with taken, self.path.open("rb") as ours:
-            return Kept.SAME if same_dataset(ours, taken) else None
+            if not same_dataset(ours, taken):
+                return None
+        self._shelf.admit_again(self.path, name)
+        return Kept.SAME
 
     def discard(self) -> None:
         """Forget what was not kept; what is left of it otherwise goes when the node starts."""

@@ -112,17 +112,18 @@ class ObjectStore:
         has under this name go beside them, under a name of their own.
         """
         final = self.path_of(study_uid, path.stem)
-        with disk_errors(), self._moving:
-            if final.exists():
-                if path == final or not path.exists():
+        with disk_errors():
+            # Before the lock, as receivers wait for that: two large files take a second.
+            if final.exists() and path.exists() and not same_file(path, final):
+                final = final.with_stem(f"{final.stem}.{dataset_sha256(path)[:12]}")
+            with self._moving:
+                if final.exists() and (path == final or not path.exists()):
                     return final
-                if not same_file(path, final):
-                    final = final.with_stem(f"{final.stem}.{dataset_sha256(path)[:12]}")
-            try:
-                path.rename(final)
-            except FileNotFoundError:
-                final.parent.mkdir(mode=0o700, exist_ok=True)
-                path.rename(final)
+                try:
+                    path.rename(final)
+                except FileNotFoundError:
+                    final.parent.mkdir(mode=0o700, exist_ok=True)
+                    path.rename(final)
         return final
 
     def path_of(self, study_uid: str, name: str) -> Path:
@@ -131,7 +132,8 @@ class ObjectStore:
 
     def find(self, study_uid: str, name: str) -> Path | None:
         """Where an object lies: in its study, or still in the inbox; None where it is gone."""
-        places = (self.path_of(study_uid, name), self._inbox / f"{_checked(name)}.dcm")
+        settled = self.path_of(study_uid, name)
+        places = (settled, self._inbox / settled.name, settled)  # it may move between two looks
         return next((place for place in places if place.exists()), None)
 
     def path_of_result(self, study_uid: str, uid: str) -> Path:
@@ -194,6 +196,14 @@ class ObjectStore:
             if os.path.exists(settled):  # noqa: PTH110  # ten times a Path's speed, for each object
                 return Path(settled).open("rb")
             return None if take_name(partial, final) else Path(final).open("rb")
+
+    def admit_again(self, partial: Path, name: str) -> None:
+        """Move a synced file to the inbox whose bytes are kept: the worklist hears that they came.
+
+        Where they wait in the inbox already, it hears of them anyway.
+        """
+        with self._moving:
+            take_name(partial, f"{self._inbox}/{_checked(name)}.dcm")
 
     def sync_inbox(self) -> None:
         """Make the names in the inbox durable."""

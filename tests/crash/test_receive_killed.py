@@ -34,7 +34,8 @@ def test_what_was_acknowledged_survives_every_kill_whole_and_once(tmp_path: Path
                 settle(folder)
         receiver.assert_nothing_unforeseen()
     assert not load.complaints
-    kept = load.check([*(folder / "inbox").iterdir(), *(folder / "studies").glob("*/*")])
+    settle(folder)
+    kept = load.check((folder / "studies").glob("*/*"))
     assert {name(number) for number in load.acknowledged} <= kept
     print(f"{COUNT} kills, {len(load.acknowledged)} objects acknowledged, {torn} torn")
     assert len(load.acknowledged) > COUNT
@@ -43,11 +44,11 @@ def test_what_was_acknowledged_survives_every_kill_whole_and_once(tmp_path: Path
 
 
 def assert_there(folder: Path, numbers: Iterable[int]) -> None:
-    """Each object is in the inbox or in its study."""
+    """Each object is in the inbox or in its study; in both, where it came again."""
     for number in numbers:
         file = f"{name(number)}.dcm"
         places = (folder / "inbox" / file, folder / "studies" / study(number) / file)
-        assert sum(place.exists() for place in places) == 1, file
+        assert any(place.exists() for place in places), file
 
 
 def settle(folder: Path) -> None:

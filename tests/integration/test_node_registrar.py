@@ -132,21 +132,6 @@ def test_a_result_of_ours_that_comes_back_is_kept_and_matches_no_pipeline(
     assert store.path_of(STUDY_UID, uid("instance", 1)).is_file()
 
 
-def test_the_same_object_twice_changes_nothing(
-    store: ObjectStore, folder: Path, database: Database
-) -> None:
-    registrar = make_registrar(store, database)
-    receive(store)
-    registrar.enter_batch()
-    before = all_jobs(database), study_history(database)
-
-    put(folder, make_dataset())
-    registrar.enter_batch()
-
-    assert (all_jobs(database), study_history(database)) == before
-    assert inbox(folder) == []
-
-
 # --- conflicts ------------------------------------------------------------------------------
 
 

@@ -76,11 +76,57 @@ def test_another_file_meta_does_not_make_another_object(store: ObjectStore) -> N
     assert keep(store, ONE.replace(b"DICOMNODE_0_1", b"SOMEBODY_ELSE")) is Kept.SAME
 
 
-def test_the_same_bytes_are_known_after_they_settled(store: ObjectStore, tmp_path: Path) -> None:
+def test_the_same_bytes_wait_once_more_after_they_settled(
+    store: ObjectStore, tmp_path: Path
+) -> None:
     keep(store, ONE)
     settle_oldest(store)
     assert keep(store, ONE) is Kept.SAME
+    assert keep(store, ONE) is Kept.SAME
+    assert files(tmp_path) == [f"inbox/{NAME}.dcm", f"studies/{STUDY_UID}/{NAME}.dcm"]
+    settle_oldest(store)
     assert files(tmp_path) == [f"studies/{STUDY_UID}/{NAME}.dcm"]
+
+
+def test_bytes_that_come_again_outlive_the_removal_of_their_study(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    keep(store, ONE)
+    settle_oldest(store)
+    assert keep(store, ONE) is Kept.SAME
+    store.remove_study(STUDY_UID)
+    assert settle_oldest(store).read_bytes() == ONE
+
+
+def test_an_object_that_settles_while_it_is_looked_for_is_found(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(store, ONE)
+    [waiting] = store.waiting(1)
+    settled = store.path_of(STUDY_UID, NAME)
+    exists = Path.exists
+
+    def and_move(path: Path) -> bool:
+        found = exists(path)
+        if path == settled and exists(waiting):
+            settled.parent.mkdir()
+            waiting.rename(settled)
+        return found
+
+    monkeypatch.setattr(Path, "exists", and_move)
+    assert store.find(STUDY_UID, NAME) == settled
+    settled.unlink()
+    assert store.find(STUDY_UID, NAME) is None
+
+
+def test_an_object_that_waits_is_found_and_the_settled_one_is_preferred(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    keep(store, ONE)
+    assert store.find(STUDY_UID, NAME) == tmp_path / "inbox" / f"{NAME}.dcm"
+    settled = settle_oldest(store)
+    keep(store, ONE)
+    assert store.find(STUDY_UID, NAME) == settled
 
 
 @pytest.mark.parametrize("settled", [False, True])
@@ -136,6 +182,8 @@ def test_settling_while_the_object_comes_again_loses_nothing(
             again = pool.submit(keep, store, ONE, name=name)
             pool.submit(settle_oldest, store).result()
         assert again.result() is Kept.SAME
+        for path in store.waiting(1):  # it came again after it settled
+            store.settle(path, STUDY_UID)
         assert store.path_of(STUDY_UID, name).read_bytes() == ONE
         assert store.waiting(1) == []
 
