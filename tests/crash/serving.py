@@ -1,6 +1,7 @@
 """A whole `dicomnode serve` with two receivers, under load: its processes, and its worklist."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.crash.load import Load, name
 from tests.pacs import free_port
 from tests.running import RunningNode, node, until
 
-__all__ = ["assert_all_entered", "kill_all", "receivers", "serving"]
+__all__ = ["assert_all_entered", "kill_all", "live", "receivers", "serving"]
 
 _NODE = """
 [receive]
@@ -67,6 +68,15 @@ def kill_all(running: RunningNode) -> None:
     children = _children(running)
     running.kill()
     until(lambda: not any(_command(pid) for pid in children))
+
+
+def live(running: RunningNode, load: Load, seconds: float) -> None:
+    """One life of the node under load, which ends after `seconds` as in `kill_all`."""
+    running.start()
+    load.begin(running.peer.port)
+    time.sleep(seconds)
+    kill_all(running)
+    load.end()
 
 
 def assert_all_entered(running: RunningNode, load: Load) -> None:

@@ -8,7 +8,6 @@ and DICOMNODE_CRASH_COUNT are those of test_receive_killed.py; there is one cut 
 import os
 import random
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from dicomnode.storage.objects import ObjectStore
 from tests.crash.disk import Disk
 from tests.crash.lives import Lives, lives
 from tests.crash.load import Load, dataset, message, name, received_status
-from tests.crash.serving import assert_all_entered, kill_all, serving
+from tests.crash.serving import assert_all_entered, live, serving
 from tests.tools import require
 from tests.wire import Wire
 
@@ -112,11 +111,7 @@ def test_a_whole_node_has_all_it_acknowledged_in_its_worklist_after_a_power_cut(
         for name, value in disk.environment.items():
             monkeypatch.setenv(name, value)
         for _ in range(3):
-            running.start()
-            load.begin(running.peer.port)
-            time.sleep(chance.uniform(0.5, 2.0))
-            kill_all(running)
-            load.end()
+            live(running, load, chance.uniform(0.5, 2.0))
             disk.cut_power()
         running.start()
         assert_all_entered(running, load)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.load import Load
-from tests.crash.serving import assert_all_entered, kill_all, receivers, serving
+from tests.crash.serving import assert_all_entered, live, receivers, serving
 from tests.running import until
 
 SEED = int(os.environ.get("DICOMNODE_CRASH_SEED", "1"))
@@ -20,11 +20,7 @@ def test_what_a_killed_node_acknowledged_is_in_the_worklist_of_the_next(tmp_path
     chance, load = random.Random(SEED), Load(SEED)  # noqa: S311  the same moments in every run
     with serving(tmp_path, tmp_path / "node") as running:
         for _ in range(4):
-            running.start()
-            load.begin(running.peer.port)
-            time.sleep(chance.uniform(0.2, 2.0))
-            kill_all(running)
-            load.end()
+            live(running, load, chance.uniform(0.2, 2.0))
         running.start()
         assert_all_entered(running, load)
     assert load.acknowledged
