@@ -84,11 +84,11 @@ def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[F
 
 
 def display(frame: Frame) -> NDArray[np.uint8]:
-    """The frame as (rows, columns, 3), grey or colour, for a picture of it."""
+    """The frame as (rows, columns, 3), grey or colour, for a picture of it; not to be written."""
     if frame.rgb is not None:
         return frame.rgb
     grey = np.rint(frame.pixels * 255).astype(np.uint8)
-    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    return np.broadcast_to(grey[:, :, np.newaxis], (*grey.shape, 3))
 
 
 # --- what can be decoded --------------------------------------------------------------------
@@ -233,12 +233,33 @@ def _luminance(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _grey(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> NDArray[np.float32]:
-    """0..1 of a MONOCHROME image: modality LUT, VOI LUT or window, then the photometric sense."""
+    """0..1 of a MONOCHROME image, through a table of all stored values where that is shorter."""
+    bits = 8 * stored.dtype.itemsize
+    if stored.dtype.kind not in "iu" or bits > 16 or stored.size < 1 << bits:
+        return _shown(dataset, places, stored)
+    codes = stored.view(f"{stored.dtype.byteorder}u{stored.dtype.itemsize}")
+    possible = np.arange(1 << bits, dtype=codes.dtype).view(stored.dtype)
+    seen: NDArray[np.float32] = _shown(dataset, places, possible, codes)[codes]
+    return seen
+
+
+def _shown(
+    dataset: Dataset,
+    places: list[Dataset],
+    stored: NDArray[Any],
+    occurring: NDArray[Any] | None = None,
+) -> NDArray[np.float32]:
+    """0..1 of stored values: modality LUT, VOI LUT or window, then the photometric sense.
+
+    `occurring` are the indices of those values that an image has; by default it has them all.
+    """
     values = _modality(dataset, places, stored)
     padding = _padding(dataset, stored)
     shown = _voi(dataset, places, values)
     if shown is None:
-        shown = _full_range(values, padding)
+        absent = np.full(stored.shape, occurring is not None)
+        absent[... if occurring is None else occurring] = False
+        shown = _full_range(values, padding | absent)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
     shown[padding] = 0
@@ -282,8 +303,8 @@ def _window(
     return np.clip((values - center) / width + 0.5, 0, 1)
 
 
-def _full_range(values: NDArray[Any], padding: NDArray[np.bool_]) -> NDArray[Any]:
-    seen = values[~padding] if padding.any() and not padding.all() else values
+def _full_range(values: NDArray[Any], unseen: NDArray[np.bool_]) -> NDArray[Any]:
+    seen = values[~unseen] if unseen.any() and not unseen.all() else values
     low, high = float(seen.min()), float(seen.max())
     return np.clip((values - low) / ((high - low) or 1.0), 0, 1)
 

@@ -238,6 +238,34 @@ def test_padding_may_be_a_range() -> None:
     assert shown(ds) == [[0, 0], [0, 1]]
 
 
+@pytest.mark.parametrize("dtype", ["<u2", "<i2", ">u2", "u1"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"WindowCenter": 90, "WindowWidth": 120, "VOILUTFunction": "SIGMOID"},
+        {"PhotometricInterpretation": "MONOCHROME1", "PixelPaddingValue": 7},
+        {"PixelPaddingValue": 7, "PixelPaddingRangeLimit": 200},
+        {"ModalityLUTSequence": table(3, [0, 50, 10, 255]), "RescaleSlope": 2},
+    ],
+    ids=["full range", "window", "padding", "only padding", "table"],
+)
+def test_a_large_image_is_shown_value_by_value_like_a_small_one(
+    dtype: str, changes: dict[str, Any]
+) -> None:
+    small = np.array([[3, 200, 7, 90], [5, 7, 60, 31]])
+    told = changes | {
+        "BitsAllocated": 8 * np.dtype(dtype).itemsize,
+        "BitsStored": 8 * np.dtype(dtype).itemsize,
+        "HighBit": 8 * np.dtype(dtype).itemsize - 1,
+        "PixelRepresentation": int("i" in dtype),
+        "syntax": ExplicitVRBigEndian if ">" in dtype else ExplicitVRLittleEndian,
+        "dtype": dtype,
+    }
+    large = only(image(np.tile(small, (150, 75)), **told)).pixels
+    assert (large == np.tile(only(image(small, **told)).pixels, (150, 75))).all()
+
+
 # --- colour -----------------------------------------------------------------------------------
 
 RED_GREEN_BLUE = [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]
