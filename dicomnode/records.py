@@ -40,6 +40,7 @@ __all__ = [
     "State",
     "StoreRequest",
     "Verdict",
+    "WithdrawalReason",
 ]
 
 
@@ -54,8 +55,11 @@ class State(StrEnum):
     RUNNING = "running"  #: a worker holds a lease on it
     REPORTED = "reported"  #: results are on disk and owed to peers
     DELIVERED = "delivered"  #: every destination has every result
+    NOT_ANALYSED = "not-analysed"  #: it could not be, and every destination was told why
+    WITHDRAWN = "withdrawn"  #: its results were recalled, and every destination was told
     INCOMPLETE = "incomplete"  #: images stayed missing, and the pipeline says: do not process
-    FAILED = "failed"  #: not analysed; stays until someone acts
+    HELD = "held"  #: the images disagree about the patient; stays until someone acts
+    FAILED = "failed"  #: no answer, nor a notice of that; stays until someone acts
     UNDELIVERED = "undelivered"  #: a destination will not take a result; stays until someone acts
     CANCELLED = "cancelled"  #: a person said no
 
@@ -80,6 +84,15 @@ class ResultKind(StrEnum):
     TEXT = "text"  #: Basic Text SR: the same in sentences
     PDF = "pdf"  #: Encapsulated PDF: the same as a page
     KO = "ko"  #: Key Object Selection: which images matter
+
+
+class WithdrawalReason(StrEnum):
+    """Why results are recalled (CID 7011, and 113038 and 113039 of IHE IOCM)."""
+
+    QUALITY = "quality"  #: 113001, Rejected for Quality Reasons
+    SAFETY = "safety"  #: 113037, Rejected for Patient Safety Reasons
+    WORKLIST = "worklist"  #: 113038, Incorrect Modality Worklist Entry
+    RETENTION = "retention"  #: 113039, Data Retention Policy Expired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +124,8 @@ class Job:
     ready_at: datetime | None  #: aware, UTC; when the study counted as complete
     not_before: datetime  #: aware, UTC; the queue leaves it alone until then
     updated_at: datetime  #: aware, UTC
+    refused: Cause | None = None  #: it is not analysed: a notice says so in place of results
+    because: str = ""  #: why it is refused or withdrawn, in words; `reason` may tell later troubles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,3 +342,4 @@ class Result:
     kind: ResultKind
     part10: bytes = field(repr=False)  #: the whole file
     summary: Mapping[str, Score] = field(default_factory=dict)  #: by label
+    model: str = ""  #: whose answer it is, as "name@version"; empty where no model speaks
