@@ -16,7 +16,7 @@ from dicomnode.report import identity
 from dicomnode.report.capture import captures
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Making, Order, Source
-from dicomnode.report.structured import reports
+from dicomnode.report.structured import reports, reports_3d
 
 __all__ = ["Order", "Source", "make_results"]
 
@@ -26,6 +26,7 @@ _Maker = Callable[[Making], Iterator[tuple[Dataset, Finding | None]]]
 _MAKERS: Mapping[ResultKind, _Maker] = {
     ResultKind.SC: captures,
     ResultKind.SR: reports,
+    ResultKind.SR3D: reports_3d,
 }
 
 

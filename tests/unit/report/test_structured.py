@@ -2,12 +2,14 @@
 
 from pydicom import Dataset
 
+from dicomnode.records import ResultKind
 from tests.unit.report.samples import (
     earlier_report,
     made,
     make_ct,
     make_source,
     picture_of,
+    read,
     report_of,
 )
 from tests.unit.report.test_tree import everything
@@ -60,3 +62,20 @@ def test_a_revision_names_the_report_it_supersedes() -> None:
 def test_names_the_private_coding_scheme() -> None:
     (scheme,) = report_of(made()).CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == "99DICOMNODE"
+
+
+def test_the_3d_report_says_the_same_under_its_own_class_and_uids() -> None:
+    both = made(kinds=frozenset({ResultKind.SR, ResultKind.SR3D}))
+    flat, deep = (read(result) for result in both)
+    assert deep.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34"
+    assert deep.SOPInstanceUID != flat.SOPInstanceUID
+    assert deep.SeriesInstanceUID != flat.SeriesInstanceUID
+    assert deep.SeriesNumber != flat.SeriesNumber
+
+    def said(report: Dataset) -> list[tuple[str, str]]:
+        return [
+            (item.ValueType, item.ConceptNameCodeSequence[0].CodeMeaning)
+            for item in everything(report)
+        ]
+
+    assert said(deep) == said(flat)
