@@ -31,6 +31,17 @@ _EXACT_ENOUGH_S = 0.1
 _PARTING_BYTES = 4 * 1024 * 1024
 
 
+_PLAIN = "it looks like DICOM without TLS; turn TLS on at the caller, or leave out receive.tls_*"
+_TLS = "it looks like TLS; turn TLS off at the caller, or set receive.tls_certificate"
+_HTTP = "it looks like HTTP; a DICOM port is no web server: correct the port at the caller"
+
+#: How other protocols begin; a record of TLS with its type and version (RFC 8446 section 5.1).
+_BEGINNINGS = {bytes([ASSOCIATE_RQ, 0]): _PLAIN, b"\x16\x03": _TLS} | dict.fromkeys(
+    (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS", b"PRI * "), _HTTP
+)
+_LONGEST_BEGINNING = max(map(len, _BEGINNINGS))
+
+
 def nothing() -> None:
     """What happens before a refill when nobody holds slices of the buffer."""
 
@@ -63,8 +74,14 @@ class Wire:
 
     def secure(self, context: SSLContext) -> None:
         """Make the TLS handshake, as the server."""
+        due = time.monotonic() + self.patience_s
         self._wait_at_most(self.patience_s)
         try:
+            likeness = _likeness(self._socket.recv(_LONGEST_BEGINNING, socket.MSG_PEEK))
+            if likeness not in ("", _TLS):
+                self.heard = True
+                raise ConnectionLost(f"the TLS handshake failed: {likeness}")
+            self._wait_at_most(max(0.0, due - time.monotonic()))
             # The raw socket is detached at once; `close` must find the new one from then on.
             self._socket = context.wrap_socket(
                 self._socket, server_side=True, do_handshake_on_connect=False
@@ -83,7 +100,8 @@ class Wire:
         self._need(_PDU_HEADER.size)
         kind, length = _PDU_HEADER.unpack_from(self._buffer, self._start)
         if kind not in _KINDS:
-            raise ProtocolViolation("not a PDU of the DICOM upper layer")
+            likeness = _likeness(self._buffer[self._start : self._end])
+            raise ProtocolViolation(likeness or "not a PDU of the DICOM upper layer")
         if length > self._longest_pdu:
             raise ProtocolViolation("a PDU is longer than any this node asked for")
         self._start += _PDU_HEADER.size
@@ -191,6 +209,11 @@ class Wire:
         if not 0.0 <= self._timeout_s - seconds < _EXACT_ENOUGH_S:
             self._timeout_s = seconds + _EXACT_ENOUGH_S / 2
             self._socket.settimeout(self._timeout_s)
+
+
+def _likeness(data: bytes) -> str:
+    """What these bytes look like where they do not belong, with the remedy; empty if unknown."""
+    return next((words for each, words in _BEGINNINGS.items() if data.startswith(each)), "")
 
 
 def _words(error: OSError) -> str:
