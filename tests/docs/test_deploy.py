@@ -130,8 +130,9 @@ def test_the_compose_configuration_loads_and_fits_the_compose_file(
     assert (peer.host, peer.ae_title, peer.port) == (
         "pacs", orthanc["DicomAet"], orthanc["DicomPort"],
     )  # fmt: skip
-    assert orthanc["DicomModalities"]["dicomnode"]["AET"] == node.receive.ae_title
-    assert orthanc["DicomModalities"]["dicomnode"]["Port"] == node.receive.port
+    modality = orthanc["DicomModalities"]["dicomnode"]
+    assert (modality["AET"], modality["Port"]) == (node.receive.ae_title, node.receive.port)
+    assert modality["AllowStorageCommitment"]
 
 
 @pytest.fixture(scope="module")

@@ -16,17 +16,20 @@ from tests.pacs import free_port
 from tests.running import RunningNode, node, until
 from tests.tools import require
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[RunningNode, Orthanc]]:
-    """A node whose PACS is an Orthanc, with Storage Commitment in both directions."""
+    """A node whose PACS is the Orthanc of `deploy/`, with Storage Commitment in both directions."""
     require("orthanc")
     with node(tmp_path, free_port(), start=False) as running:
         file = running.config / "peers" / "pacs.toml"
         file.write_text(file.read_text("utf-8") + "storage_commitment = true\n", "utf-8")
-        port = running.settings.node.receive.port
-        settings = {"DicomModalities": {"node": ["DICOMNODE", "127.0.0.1", port]}}
-        with Orthanc(tmp_path / "orthanc", settings) as archive:
+        here = {"Host": "127.0.0.1", "Port": running.settings.node.receive.port}
+        shipped = json.loads((DEPLOY / "orthanc.json").read_text("utf-8"))
+        shipped["DicomModalities"]["dicomnode"] |= here
+        with Orthanc(tmp_path / "orthanc", shipped | {"LuaScripts": []}) as archive:
             running.set_pacs(archive.peer)
             running.start()
             yield running, archive
@@ -49,7 +52,7 @@ def test_orthanc_hears_what_we_keep_and_what_we_do_not(
     sop_class, kept = send_radiograph(running, tmp_path)
     unknown = uid("unknown")
     body = json.dumps({"DicomInstances": [[sop_class, kept], [sop_class, unknown]]}).encode()
-    asked = json.loads(archive.get("/modalities/node/storage-commitment", body))
+    asked = json.loads(archive.get("/modalities/dicomnode/storage-commitment", body))
 
     until(lambda: json.loads(archive.get(asked["Path"]))["Status"] != "Pending")
 
