@@ -19,12 +19,10 @@ __all__ = ["FIELDS", "configure", "working_on"]
 #: Everything a log line may carry. UIDs name objects, not people; nothing here describes a patient.
 FIELDS = frozenset(
     {
-        "address", "aet", "association", "attempt", "attempts", "bytes", "called_ae", "calling_ae",
-        "count", "database", "device", "error", "exit_code", "expected", "file", "folder",
-        "free_bytes", "job", "model", "peer", "pid", "pipeline", "port", "problem", "received",
-        "refused", "result", "retry_in_s", "revision", "seconds", "series_uid", "sop_class_uid",
-        "sop_instance_uid", "state", "status", "stored", "study_uid", "transfer_syntax_uid",
-        "version", "worker",
+        "address", "aet", "association", "attempt", "attempts", "called_ae", "calling_ae", "count",
+        "error", "exit_code", "file", "job", "model", "peer", "pid", "pipeline", "port", "problem",
+        "received", "refused", "retry_in_s", "seconds", "sop_instance_uid", "state", "status",
+        "stored", "study_uid", "worker",
     }
 )  # fmt: skip
 

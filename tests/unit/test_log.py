@@ -55,14 +55,14 @@ def parsed(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_line_has_a_time_a_level_an_event_and_its_fields(lines: io.StringIO) -> None:
-    log.info("store.kept", extra={"bytes": 512, "sop_instance_uid": "1.2.3"})
+    log.info("store.kept", extra={"count": 512, "sop_instance_uid": "1.2.3"})
 
     (line,) = parsed(lines)
     assert datetime.fromisoformat(line.pop("at")).utcoffset() == timedelta(0)
     assert line == {
         "level": "info",
         "event": "store.kept",
-        "bytes": 512,
+        "count": 512,
         "sop_instance_uid": "1.2.3",
     }
 
@@ -186,9 +186,9 @@ def test_another_thread_is_not_working_on_the_job(lines: io.StringIO) -> None:
 
 
 def test_what_json_does_not_know_is_written_as_text(lines: io.StringIO) -> None:
-    log.info("store.kept", extra={"folder": Path("kept"), "peer": "Größe"})
+    log.info("store.kept", extra={"file": Path("kept"), "peer": "Größe"})
 
-    assert parsed(lines)[0]["folder"] == "kept"
+    assert parsed(lines)[0]["file"] == "kept"
     assert parsed(lines)[0]["peer"] == "Größe"
 
 
