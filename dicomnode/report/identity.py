@@ -14,7 +14,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from dicomnode.dicom.attributes import MANUFACTURER
 from dicomnode.dicom.uids import IMPLEMENTATION_VERSION_NAME, is_uid
 from dicomnode.errors import ReportError
-from dicomnode.records import Concept, ModelRef, Prediction
+from dicomnode.records import Concept, ModelRef, Prediction, Refusal
 from dicomnode.report import codes
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
@@ -95,7 +95,7 @@ def local_time(made_at: datetime, ds: Dataset) -> datetime:
 
 
 def add_series(
-    ds: Dataset, prediction: Prediction, order: Order, uid: str, title: str, digit: str
+    ds: Dataset, answer: Prediction | Refusal, order: Order, uid: str, title: str, digit: str
 ) -> None:
     """General Series module and our times; high numbers keep results below the images."""
     moment = local_time(order.made_at, ds)
@@ -103,23 +103,28 @@ def add_series(
     ds.SeriesNumber = f"9{order.revision:03}{digit}"
     again = f", revision {order.revision}" if order.revision > 1 else ""
     partial = ", PARTIAL STUDY" if order.partial else ""
-    model = prediction.model
-    put(ds, "SeriesDescription", f"{title}{partial}{again}: {model.name} {model.version}"[:64])
+    by = f": {answer.model.name} {answer.model.version}" if answer.model else ""
+    put(ds, "SeriesDescription", f"{title}{partial}{again}{by}"[:64])
     ds.SeriesDate = ds.InstanceCreationDate = moment.strftime("%Y%m%d")
     ds.SeriesTime = ds.InstanceCreationTime = moment.strftime("%H%M%S")
     ds.InstanceNumber = 1
 
 
-def add_equipment(ds: Dataset, header: Dataset, model: ModelRef, order: Order) -> None:
-    """General Equipment module: this node; and who else had a hand in it."""
+def add_equipment(ds: Dataset, header: Dataset, model: ModelRef | None, order: Order) -> None:
+    """General Equipment module: this node; and who else had a hand in it.
+
+    Without a model, which is where not even its card could be read, the node alone did.
+    """
+    name, version = (model.name[:64], model.version[:64]) if model else ("dicomnode", "")
     ds.Manufacturer = MANUFACTURER
-    put(ds, "ManufacturerModelName", model.name[:64])
+    put(ds, "ManufacturerModelName", name)
     put(ds, "StationName", order.ae_title)
-    ds.SoftwareVersions = [IMPLEMENTATION_VERSION_NAME, model.version[:64]]
+    ds.SoftwareVersions = [part for part in (IMPLEMENTATION_VERSION_NAME, version) if part]
     processing = _contribution(codes.PROCESSING_EQUIPMENT)
-    put(processing, "Manufacturer", (model.manufacturer or MANUFACTURER)[:64])
-    put(processing, "ManufacturerModelName", model.name[:64])
-    put(processing, "SoftwareVersions", model.version[:64])
+    maker = model.manufacturer if model else ""
+    put(processing, "Manufacturer", (maker or MANUFACTURER)[:64])
+    put(processing, "ManufacturerModelName", name)
+    put(processing, "SoftwareVersions", version or IMPLEMENTATION_VERSION_NAME)
     put(processing, "StationName", order.ae_title)
     put(processing, "ContributionDateTime", _date_time(order.made_at))
     ds.ContributingEquipmentSequence = [processing]
