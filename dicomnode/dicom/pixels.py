@@ -20,9 +20,10 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length, iter_pixels
-from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
+from pydicom.uid import UID, RLELossless
 
 from dicomnode.dicom.codestream import codestream_size
+from dicomnode.dicom.grayscale import aspect, grey, places
 from dicomnode.errors import NotAnalysable
 from dicomnode.records import FrameRef, InstanceRef
 
@@ -46,8 +47,6 @@ _BROKEN = (
     struct.error,
 )
 
-_MACROS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
-_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # PS3.3 C.7.6.3.1.2, YBR_FULL
 
 
@@ -162,9 +161,9 @@ def _plugin(dataset: Dataset) -> str:
 
 
 def _frame(dataset: Dataset, number: int, count: int, stored: NDArray[Any]) -> Frame:
-    places = _places(dataset, number - 1)
+    where = places(dataset, number - 1)
     rgb = _colours(dataset, stored)
-    pixels = _grey(dataset, places, stored) if rgb is None else _luminance(rgb)
+    pixels = grey(dataset, where, stored) if rgb is None else _luminance(rgb)
     rows, columns = pixels.shape
     ref = FrameRef(
         image=_instance_ref(dataset),
@@ -172,7 +171,7 @@ def _frame(dataset: Dataset, number: int, count: int, stored: NDArray[Any]) -> F
         rows=rows,
         columns=columns,
     )
-    return Frame(ref=ref, pixels=pixels, rgb=rgb, aspect=_aspect(places))
+    return Frame(ref=ref, pixels=pixels, rgb=rgb, aspect=aspect(where))
 
 
 def _instance_ref(dataset: Dataset) -> InstanceRef:
@@ -182,37 +181,6 @@ def _instance_ref(dataset: Dataset) -> InstanceRef:
         series_uid=str(dataset.get("SeriesInstanceUID", "")),
         study_uid=str(dataset.get("StudyInstanceUID", "")),
     )
-
-
-def _places(dataset: Dataset, index: int) -> list[Dataset]:
-    """Where attributes of a frame stand: its own functional groups, shared ones, the dataset."""
-    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    groups = [*own[index : index + 1], *shared[:1]]
-    macros = [group.get(macro) for group in groups for macro in _MACROS]
-    return [*(macro[0] for macro in macros if macro), dataset]
-
-
-def _numbers(places: Sequence[Dataset], keyword: str) -> list[float]:
-    """The values of the first place that has any; none where they are no finite numbers."""
-    for place in places:
-        try:
-            value = place.get(keyword)
-            if value is None or value == "":
-                continue
-            many = [float(v) for v in (value if np.iterable(value) else [value])]
-        except (TypeError, ValueError):
-            return []
-        return many if all(map(np.isfinite, many)) else []
-    return []
-
-
-def _aspect(places: Sequence[Dataset]) -> float:
-    for keyword in _SPACINGS:
-        match _numbers(places, keyword):
-            case [row, column] if row > 0 and column > 0:
-                return row / column
-    return 1.0
 
 
 def _colours(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8] | None:
@@ -230,103 +198,3 @@ def _colours(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.uint8] | None
 
 def _luminance(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.clip(rgb.astype(np.float32) @ _LUMA / 255, 0, 1)
-
-
-def _grey(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> NDArray[np.float32]:
-    """0..1 of a MONOCHROME image, through a table of all stored values where that is shorter."""
-    bits = 8 * stored.dtype.itemsize
-    if stored.dtype.kind not in "iu" or bits > 16 or stored.size < 1 << bits:
-        return _shown(dataset, places, stored)
-    codes = stored.view(f"{stored.dtype.byteorder}u{stored.dtype.itemsize}")
-    possible = np.arange(1 << bits, dtype=codes.dtype).view(stored.dtype)
-    seen: NDArray[np.float32] = _shown(dataset, places, possible, codes)[codes]
-    return seen
-
-
-def _shown(
-    dataset: Dataset,
-    places: list[Dataset],
-    stored: NDArray[Any],
-    occurring: NDArray[Any] | None = None,
-) -> NDArray[np.float32]:
-    """0..1 of stored values: modality LUT, VOI LUT or window, then the photometric sense.
-
-    `occurring` are the indices of those values that an image has; by default it has them all.
-    """
-    values = _modality(dataset, places, stored)
-    padding = _padding(dataset, stored)
-    shown = _voi(dataset, places, values)
-    if shown is None:
-        absent = np.full(stored.shape, occurring is not None)
-        absent[... if occurring is None else occurring] = False
-        shown = _full_range(values, padding | absent)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        shown = 1 - shown
-    shown[padding] = 0
-    return shown.astype(np.float32)
-
-
-def _modality(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> NDArray[Any]:
-    if tables := dataset.get("ModalityLUTSequence"):
-        return _look_up(tables[0], stored, dataset)[0]
-    slope, intercept = _numbers(places, "RescaleSlope"), _numbers(places, "RescaleIntercept")
-    return stored * (slope or [1.0])[0] + (intercept or [0.0])[0]
-
-
-def _voi(dataset: Dataset, places: list[Dataset], values: NDArray[Any]) -> NDArray[Any] | None:
-    """0..1 by the first VOI LUT, else the first window; None where there is neither."""
-    for place in places:
-        if tables := place.get("VOILUTSequence"):
-            entries, bits = _look_up(tables[0], values, dataset)
-            shown: NDArray[Any] = np.clip(entries / (2**bits - 1), 0, 1)
-            return shown
-    centers, widths = _numbers(places, "WindowCenter"), _numbers(places, "WindowWidth")
-    if not centers or not widths:
-        return None
-    named = [place.get("VOILUTFunction") for place in places]
-    function = next((name for name in named if name), "LINEAR")
-    return _window(values, centers[0], widths[0], str(function))
-
-
-def _window(
-    values: NDArray[Any], center: float, width: float, function: str
-) -> NDArray[Any] | None:
-    """PS3.3 C.11.2.1.2 and C.11.2.1.3; None for a width that the function does not allow."""
-    if width <= 0 or (width < 1 and function not in ("LINEAR_EXACT", "SIGMOID")):
-        return None
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -80, 80)))
-    if function != "LINEAR_EXACT":
-        center, width = center - 0.5, width - 1
-    if width == 0:
-        return (values > center).astype(np.float64)
-    return np.clip((values - center) / width + 0.5, 0, 1)
-
-
-def _full_range(values: NDArray[Any], unseen: NDArray[np.bool_]) -> NDArray[Any]:
-    seen = values[~unseen] if unseen.any() and not unseen.all() else values
-    low, high = float(seen.min()), float(seen.max())
-    return np.clip((values - low) / ((high - low) or 1.0), 0, 1)
-
-
-def _padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where stored values mean "no pixel here", shown black (PS3.3 C.7.5.1.1.2)."""
-    first = _numbers([dataset], "PixelPaddingValue")
-    if not first:
-        return np.zeros(stored.shape, dtype=np.bool_)
-    last = _numbers([dataset], "PixelPaddingRangeLimit") or first
-    low, high = sorted((first[0], last[0]))
-    return (stored >= low) & (stored <= high)
-
-
-def _look_up(table: Dataset, values: NDArray[Any], dataset: Dataset) -> tuple[NDArray[Any], int]:
-    """Values through a LUT (PS3.3 C.11.1.1), and how many bits its entries have."""
-    stated, first, bits = (int(v) for v in table.LUTDescriptor)
-    entries = stated or 1 << 16
-    data = table.LUTData
-    if isinstance(data, bytes):
-        order = ">" if dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian else "<"
-        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * entries else "u1")
-    lut = np.asarray(data, dtype=np.float64).reshape(-1)[:entries]
-    index = np.clip(np.rint(values).astype(np.int64) - first, 0, len(lut) - 1)
-    return lut[index], bits
