@@ -16,8 +16,10 @@ from dicomnode.errors import Unreadable
 __all__ = [
     "ITEM",
     "ITEM_END",
+    "LONG_VRS",
     "SEQUENCES",
     "SEQUENCE_END",
+    "SHORT_VRS",
     "UNDEFINED",
     "Coding",
     "ElementHeader",
@@ -34,8 +36,9 @@ SEQUENCE_END = 0xFFFEE0DD  #: Sequence Delimitation
 #: Public tags whose VR is SQ, for where the VR is not written.
 SEQUENCES = frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
 
-_SHORT_VRS = b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
-_LONG_VRS = b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split()  #: 32 bits, PS3.5 Table 7.1-1
+#: VRs by how long the length is that follows them: 16 or 32 bits (PS3.5 Tables 7.1-1 and 7.1-2).
+SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 
 #: What stands before a value: its tag, its VR (empty where it is not written), its length, and the
@@ -77,7 +80,7 @@ class Coding:
         if group == 0xFFFE or not self.explicit or not is_vr(vr):
             return tag, b"", self.long_length(data, 4)[0], 8
         short = int.from_bytes(data[6:8], self.order)
-        if vr in _SHORT_VRS or (vr not in _LONG_VRS and short):
+        if vr in SHORT_VRS or (vr not in LONG_VRS and short):
             return tag, vr, short, 8
         if len(data) < 12:
             raise ends_early()
@@ -97,8 +100,8 @@ def coding_of(*, explicit: bool, order: Literal["little", "big"], wanted: frozen
         short_header=Struct(mark + ("IHH" if explicit else "II")).unpack_from,
         long_length=Struct(mark + "I").unpack_from,
         group_and_number=Struct(mark + "HH").unpack_from,
-        short_vrs=frozenset(int.from_bytes(vr, order) for vr in _SHORT_VRS),
-        long_vrs=frozenset(int.from_bytes(vr, order) for vr in _LONG_VRS if vr != b"SQ"),
+        short_vrs=frozenset(int.from_bytes(vr, order) for vr in SHORT_VRS),
+        long_vrs=frozenset(int.from_bytes(vr, order) for vr in LONG_VRS if vr != b"SQ"),
         special=frozenset(swapped if order == "little" else special),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydicom import Dataset
 
+from dicomnode.dicom.coding import ITEM, ITEM_END, LONG_VRS, SEQUENCE_END, UNDEFINED
 from dicomnode.dicom.sop_classes import encoding_of
 from dicomnode.dicom.uids import is_uid
 from dicomnode.errors import Unreadable
@@ -49,13 +50,10 @@ REASONS: Mapping[int, str] = {
 _LONGEST_BYTES = 8 * 1024 * 1024  #: of a dataset, inflated
 _MOST_ELEMENTS = 500_000  #: with items and delimiters; half a second of work
 _DEEPEST = 8  #: sequences inside sequences; the standard has one
-_UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _TRANSACTION = 0x00081195
 _CLASS, _INSTANCE, _REASON = 0x00081150, 0x00081155, 0x00081197
 _REFERENCED, _FAILED = 0x00081199, 0x00081198
 _WANTED = frozenset({_TRANSACTION, _CLASS, _INSTANCE, _REASON, _REFERENCED, _FAILED})
-_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # PS3.5 Table 7.1-1
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +216,9 @@ class _Reader:
         value: bytes | int | list[_Elements]
         while self._at < end:
             tag, vr, length = self._header(end)
-            if tag == _ITEM_END and not defined:
+            if tag == ITEM_END and not defined:
                 return found
-            if length == _UNDEFINED or vr == b"SQ" or tag in (_REFERENCED, _FAILED):
+            if length == UNDEFINED or vr == b"SQ" or tag in (_REFERENCED, _FAILED):
                 value = self._sequence(length, end, depth + 1)
             else:
                 value = self._value(tag, length, end)
@@ -246,19 +244,19 @@ class _Reader:
         items: list[_Elements] = []
         while self._at < end:
             tag, _, size = self._header(end)
-            if tag == _SEQUENCE_END and length == _UNDEFINED:
+            if tag == SEQUENCE_END and length == UNDEFINED:
                 return items
-            if tag != _ITEM:
+            if tag != ITEM:
                 raise Unreadable("a sequence holds something that is not an item")
-            defined = size != _UNDEFINED
+            defined = size != UNDEFINED
             items.append(self._elements(self._end(size, end), depth, defined=defined))
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             raise Unreadable("a sequence has no end")
         return items
 
     def _end(self, length: int, outer: int) -> int:
         """Where something of this length ends, inside what holds it."""
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             return outer
         if self._at + length > outer:
             raise Unreadable("an element reaches past the end of what holds it")
@@ -274,10 +272,10 @@ class _Reader:
             raise Unreadable("the dataset ends in the middle of an element")
         group, number = self._tag(data, at)
         vr = data[at + 4 : at + 6] if self._explicit and group != 0xFFFE else b""
-        self._at = at + (12 if vr in _LONG_VRS else 8)
+        self._at = at + (12 if vr in LONG_VRS else 8)
         if self._at > end:
             raise Unreadable("the dataset ends in the middle of an element")
-        if vr in _LONG_VRS or not vr:
+        if vr in LONG_VRS or not vr:
             length = self._long(data, self._at - 4)[0]
         else:
             length = self._short(data, at + 6)[0]

@@ -13,12 +13,23 @@ from dicomnode.dicom.windows import ENDLESS, InflatedWindow, PlainWindow, Window
 from dicomnode.errors import Unreadable
 from dicomnode.records import InstanceRef
 
-__all__ = ["IDENTITY", "read_elements", "read_identity"]
+__all__ = [
+    "IDENTITY",
+    "SERIES",
+    "SOP_CLASS",
+    "SOP_INSTANCE",
+    "STUDY",
+    "read_elements",
+    "read_identity",
+]
 
-_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+SOP_CLASS = 0x00080016
+SOP_INSTANCE = 0x00080018
+STUDY = 0x0020000D
+SERIES = 0x0020000E
 
 #: Tags of the UIDs that say which object a dataset is.
-IDENTITY = frozenset({_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES})
+IDENTITY = frozenset({SOP_CLASS, SOP_INSTANCE, STUDY, SERIES})
 
 _SAMPLES, _FRAMES, _ROWS = 0x00280002, 0x00280008, 0x00280010
 _COLUMNS, _BITS = 0x00280011, 0x00280100
@@ -56,10 +67,10 @@ def read_identity(
     if rle:
         _check_rle(found, walker.fragment_bytes)
     return InstanceRef(
-        sop_class_uid=_uid(found.get(_SOP_CLASS, b"")),
-        sop_instance_uid=_uid(found.get(_SOP_INSTANCE, b"")),
-        series_uid=_uid(found.get(_SERIES, b"")),
-        study_uid=_uid(found.get(_STUDY, b"")),
+        sop_class_uid=_uid(found.get(SOP_CLASS, b"")),
+        sop_instance_uid=_uid(found.get(SOP_INSTANCE, b"")),
+        series_uid=_uid(found.get(SERIES, b"")),
+        study_uid=_uid(found.get(STUDY, b"")),
     )
 
 

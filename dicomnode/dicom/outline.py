@@ -22,7 +22,15 @@ from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.tag import BaseTag
 
 from dicomnode.dicom import attributes
-from dicomnode.dicom.elements import read_identity
+from dicomnode.dicom.coding import ITEM, ITEM_END, LONG_VRS, SHORT_VRS, UNDEFINED
+from dicomnode.dicom.elements import (
+    IDENTITY,
+    SERIES,
+    SOP_CLASS,
+    SOP_INSTANCE,
+    STUDY,
+    read_identity,
+)
 from dicomnode.dicom.sop_classes import encoding_of
 from dicomnode.dicom.uids import is_uid
 from dicomnode.errors import StoreError, Unreadable
@@ -33,15 +41,10 @@ __all__ = ["Outline", "read_outline"]
 _WINDOW_BYTES = 64 * 1024
 _FILE_META_AT = 132  #: behind preamble and prefix (PS3.10 7.1)
 _TRANSFER_SYNTAX, _SOURCE_AE = 0x00020010, 0x00020016
-_SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 _CHARACTER_SET = 0x00080005
-_ALWAYS = frozenset({_CHARACTER_SET, _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES})
-_UNDEFINED = 0xFFFFFFFF
-_DELIMITERS = 0xFFFE
-_ITEM, _ITEM_END = 0xFFFEE000, 0xFFFEE00D
+_ALWAYS = IDENTITY | {_CHARACTER_SET}
+_DELIMITERS = ITEM >> 16  #: their group
 _HEADER = struct.Struct("<HHL")
-_SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  #: PS3.5 Table 7.1-1
 _PLAIN_VRS = frozenset({"AE", "CS", "DA", "LO", "SH", "UI"})  #: one line, no special rules
 
 _Elements = dict[int, RawDataElement]
@@ -143,7 +146,7 @@ def _chosen(
             break
         if tag in wanted and length:
             value = window[value_at : value_at + length]
-            if length == _UNDEFINED or vr == b"SQ" or len(value) < length:
+            if length == UNDEFINED or vr == b"SQ" or len(value) < length:
                 raise _Unusual
             name = None if implicit else vr.decode()
             found[tag] = RawDataElement(
@@ -156,7 +159,7 @@ def _top_level(
     window: bytes, at: int, end: int, *, implicit: bool
 ) -> Iterator[tuple[int, bytes, int, int]]:
     """Tag, VR, and where the value begins and how long it is, of one element after the other."""
-    if implicit and window[at + 4 : at + 6] in _SHORT_VRS:
+    if implicit and window[at + 4 : at + 6] in SHORT_VRS:
         raise _Unusual  # it is not implicit
     before = 0
     while at < end or end == _WINDOW_BYTES:
@@ -166,7 +169,7 @@ def _top_level(
         yield tag, vr, value_at, length
         before = tag
         at = value_at + length
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             at = _behind_sequence(window, value_at, vr, implicit=implicit)
 
 
@@ -176,9 +179,9 @@ def _element(window: bytes, at: int, *, implicit: bool) -> tuple[int, bytes, int
     if implicit or group == _DELIMITERS:
         return tag, b"", at + 8, length
     vr = window[at + 4 : at + 6]
-    if vr in _SHORT_VRS:
+    if vr in SHORT_VRS:
         return tag, vr, at + 8, length >> 16
-    if vr in _LONG_VRS:
+    if vr in LONG_VRS:
         return tag, vr, at + 12, int.from_bytes(window[at + 8 : at + 12], "little")
     raise _Unusual
 
@@ -190,12 +193,12 @@ def _behind_sequence(window: bytes, at: int, vr: bytes, *, implicit: bool) -> in
     depth = 1  #: odd in a sequence, even in an item
     while depth:
         tag, vr, at, length = _element(window, at, implicit=implicit)
-        of_an_item = tag >> 16 != _DELIMITERS or tag == _ITEM_END
+        of_an_item = tag >> 16 != _DELIMITERS or tag == ITEM_END
         if of_an_item != (depth % 2 == 0) or vr == b"UN":
             raise _Unusual
-        if tag >> 16 == _DELIMITERS and tag != _ITEM:
+        if tag >> 16 == _DELIMITERS and tag != ITEM:
             depth -= 1
-        elif length == _UNDEFINED:
+        elif length == UNDEFINED:
             depth += 1
         else:
             at += length
@@ -206,7 +209,7 @@ def _behind_sequence(window: bytes, at: int, vr: bytes, *, implicit: bool) -> in
 
 
 def _ref(elements: _Elements) -> InstanceRef:
-    uids = [_line(elements, tag) for tag in (_SOP_CLASS, _SOP_INSTANCE, _SERIES, _STUDY)]
+    uids = [_line(elements, tag) for tag in (SOP_CLASS, SOP_INSTANCE, SERIES, STUDY)]
     if not all(map(is_uid, uids)):
         raise _Unusual
     sop_class, sop_instance, series, study = uids
