@@ -16,6 +16,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from tests.fuzz import order
 from tests.fuzz.seeds import SYNTAXES, seeds
 from tests.fuzz.tree import UNDEFINED, Item, Node, copy, encode, head, items_in, nodes_in
 
@@ -84,8 +85,8 @@ def mutate(random: Random) -> Mutant:
     for change in changes:
         change(random, nodes)
     syntax = random.choice(SYNTAXES)
-    explicit, order = syntax != ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
-    data = encode(nodes, explicit=explicit, order=">" if order else "<")
+    explicit, big = syntax != ImplicitVRLittleEndian, syntax == ExplicitVRBigEndian
+    data = encode(nodes, explicit=explicit, order=">" if big else "<")
     late = random.choices(TO_BYTES, k=random.choice((0, 0, 1) if changes else (1, 2)))
     for spoil in late:
         data = spoil(random, data)
@@ -181,19 +182,12 @@ def duplicate(random: Random, nodes: Nodes) -> None:
 
 def reorder(random: Random, nodes: Nodes) -> None:
     """Two elements change places, or all."""
-    siblings, place = _pick(random, nodes)
-    other = random.randrange(len(siblings))
-    siblings[place], siblings[other] = siblings[other], siblings[place]
-    if random.random() < 0.2:
-        random.shuffle(siblings)
+    order.reorder(random, *_pick(random, nodes))
 
 
 def move_elsewhere(random: Random, nodes: Nodes) -> None:
     """An element goes to another level."""
-    siblings, place = _pick(random, nodes)
-    moved = siblings.pop(place)
-    there, at = _pick(random, nodes)
-    there.insert(at, moved)
+    order.move(lambda: _pick(random, nodes))
 
 
 def nest(random: Random, nodes: Nodes) -> None:

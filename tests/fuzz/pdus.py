@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from tests.fuzz import objects
+from tests.fuzz import objects, order
 from tests.fuzz.streams import (
     COMMITMENT_CONTEXT,
     ECHO_CONTEXT,
@@ -172,19 +172,12 @@ def duplicate(random: Random, pieces: Pieces) -> None:
 
 def reorder(random: Random, pieces: Pieces) -> None:
     """Two change places, or all."""
-    siblings, place = _pick(random, pieces)
-    other = random.randrange(len(siblings))
-    siblings[place], siblings[other] = siblings[other], siblings[place]
-    if random.random() < 0.2:
-        random.shuffle(siblings)
+    order.reorder(random, *_pick(random, pieces))
 
 
 def move_elsewhere(random: Random, pieces: Pieces) -> None:
     """One goes to another level: an item among PDUs, a PDU in an item."""
-    siblings, place = _pick(random, pieces)
-    moved = siblings.pop(place)
-    there, at = _pick(random, pieces)
-    there.insert(at, moved)
+    order.move(lambda: _pick(random, pieces))
 
 
 def interleave(random: Random, pieces: Pieces) -> None:
