@@ -1,11 +1,15 @@
 """Steps that bring the node's parts to where a test begins."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
 
 from dicomnode.config.pipelines import PipelineSettings
+from dicomnode.node.registrar import Registrar
 from dicomnode.receive.intake import Intake, file_header
 from dicomnode.records import Job
 from dicomnode.storage.database import Database
@@ -18,9 +22,11 @@ __all__ = [
     "all_jobs",
     "inbox",
     "make_pipeline",
+    "make_registrar",
     "make_store",
     "put",
     "receive",
+    "registering",
     "study_history",
 ]
 
@@ -35,6 +41,29 @@ def make_store(folder: Path) -> ObjectStore:
 def make_pipeline(**changes: Any) -> PipelineSettings:
     """A pipeline that takes every image and sends to the peer `pacs`."""
     return PipelineSettings.model_validate({"destinations": ("pacs",)} | changes)
+
+
+def make_registrar(
+    store: ObjectStore, database: Database, **pipelines: PipelineSettings
+) -> Registrar:
+    """A registrar of these pipelines; of one that takes everything, where none is named."""
+    return Registrar(store, database, pipelines or {"all": make_pipeline()})
+
+
+@contextmanager
+def registering(
+    registrar: Registrar, look: Callable[[], float] = lambda: float("inf")
+) -> Iterator[None]:
+    """The registrar's loop in a thread of its own, while the block runs."""
+    stop = threading.Event()
+    thread = threading.Thread(target=registrar.run, args=(stop, look))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        registrar.wake()
+        thread.join()
 
 
 def receive(store: ObjectStore, *datasets: Dataset, calling_ae: str = "MODALITY") -> None:

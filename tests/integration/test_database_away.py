@@ -4,7 +4,6 @@ and all of them are in the worklist afterwards, exactly once.
 
 import resource
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,14 +13,13 @@ import pytest
 import sqlalchemy as sa
 
 from dicomnode.errors import DatabaseAway
-from dicomnode.node.registrar import Registrar
 from dicomnode.receive.intake import file_header
 from dicomnode.storage.database import Connection, Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.worklist.tables import history, instances, matches
 from tests.factories import encode, make_dataset, make_request
 from tests.fakes import LeavingDatabase
-from tests.node import all_jobs, inbox, make_pipeline, make_store, receive
+from tests.node import all_jobs, inbox, make_registrar, make_store, receive, registering
 from tests.postgres import Postgres
 from tests.running import until
 
@@ -37,21 +35,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(folder: Path) -> ObjectStore:
     return make_store(folder)
-
-
-@contextmanager
-def registering(store: ObjectStore, database: Database) -> Iterator[None]:
-    """The registrar at work while the block runs."""
-    registrar = Registrar(store, database, {"all": make_pipeline()})
-    stop = threading.Event()
-    thread = threading.Thread(target=registrar.run, args=(stop, lambda: 3600.0))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        registrar.wake()
-        thread.join()
 
 
 def everything_is_there_once(database: Database, count: int) -> None:
@@ -82,7 +65,7 @@ def test_sqlite_that_somebody_holds_locked_is_waited_for(
 ) -> None:
     database = Database(f"{sqlite_url}?timeout=0.1")
     file = sqlite_url.removeprefix("sqlite:///")
-    with registering(store, database), closing(sqlite3.connect(file)) as somebody:
+    with registering(make_registrar(store, database)), closing(sqlite3.connect(file)) as somebody:
         receive(store, make_dataset(1))
         until(lambda: inbox(folder) == [], timeout_s=20)
         somebody.isolation_level = None
@@ -114,7 +97,7 @@ def test_a_slow_database_is_asked_less_often_about_more(
     store: ObjectStore, folder: Path, sqlite_url: str
 ) -> None:
     database = _SlowDatabase(sqlite_url)
-    with registering(store, database):
+    with registering(make_registrar(store, database)):
         for number in range(200):
             receive(store, make_dataset(number, rows=1, columns=1))
 
@@ -128,7 +111,7 @@ def test_postgres_that_is_killed_comes_back_to_everything(
     store: ObjectStore, folder: Path, postgres: Postgres, postgres_url: str
 ) -> None:
     database = Database(postgres_url)
-    with registering(store, database):
+    with registering(make_registrar(store, database)):
         for life in range(3):
             for number in range(10):
                 receive(store, make_dataset(10 * life + number))
@@ -160,7 +143,7 @@ def test_a_long_backlog_is_entered_in_time_and_memory_that_do_not_grow_with_it(
     database = LeavingDatabase(database_url)
     counting = _CountingStore(folder)
     fill(folder, range(_BACKLOG))
-    registrar = Registrar(counting, database, {"all": make_pipeline()})
+    registrar = make_registrar(counting, database)
     database.away = True
     for _ in range(50):
         with pytest.raises(DatabaseAway):
@@ -186,7 +169,7 @@ def test_what_comes_during_a_backlog_is_entered_after_it(
     monkeypatch.setattr("dicomnode.node.registrar._SCAN", 20)
     monkeypatch.setattr("dicomnode.node.registrar._BATCH", 10)
     database = Database(sqlite_url)
-    registrar = Registrar(store, database, {"all": make_pipeline()})
+    registrar = make_registrar(store, database)
     fill(folder, range(30))
 
     counts = [registrar.enter_batch()]

@@ -1,32 +1,32 @@
-"""From the inbox into the worklist: in quiet times, without a database, after a crash."""
+"""From the inbox into the worklist: in quiet times, without database or disk, after a crash."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
-import sqlalchemy as sa
-from pydicom import Dataset
-from pydicom.config import IGNORE
-from pydicom.dataelem import DataElement
 
-from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.dicom.attributes import MANUFACTURER
-from dicomnode.errors import DatabaseAway, StoreError, Unreadable
-from dicomnode.node.registrar import Registrar
+from dicomnode.errors import DatabaseAway
 from dicomnode.records import State
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.storage.part10 import dataset_sha256
-from dicomnode.worklist import jobs, studies
-from dicomnode.worklist.tables import studies as studies_table
-from tests.factories import STUDY_UID, encode, make_dataset, uid
+from tests.factories import STUDY_UID, make_dataset, uid
 from tests.fakes import LeavingDatabase
-from tests.node import all_jobs, inbox, make_pipeline, make_store, put, receive, study_history
+from tests.node import (
+    all_jobs,
+    inbox,
+    make_pipeline,
+    make_registrar,
+    make_store,
+    put,
+    receive,
+    registering,
+    study_history,
+)
 from tests.postgres import Postgres
 from tests.running import until
 
@@ -46,28 +46,6 @@ def leaving(database_url: str) -> Iterator[LeavingDatabase]:
     database = LeavingDatabase(database_url)
     yield database
     database.close()
-
-
-def make_registrar(
-    store: ObjectStore, database: Database, **pipelines: PipelineSettings
-) -> Registrar:
-    return Registrar(store, database, pipelines or {"all": make_pipeline()})
-
-
-@contextmanager
-def running(
-    registrar: Registrar, look: Callable[[], float] = lambda: float("inf")
-) -> Iterator[None]:
-    """The registrar's loop in a thread of its own."""
-    stop = threading.Event()
-    thread = threading.Thread(target=registrar.run, args=(stop, look))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        registrar.wake()
-        thread.join()
 
 
 # --- the way of an object -------------------------------------------------------------------
@@ -93,7 +71,7 @@ def test_wakes_up_when_it_is_told_that_something_came(
     monkeypatch.setattr("dicomnode.node.registrar._LOOK_S", 3600)
     database = Database(sqlite_url)
     registrar = make_registrar(store, database)
-    with running(registrar):
+    with registering(registrar):
         until(lambda: registrar.horizon().year > 1, timeout_s=10)
         receive(store)
         registrar.wake()
@@ -160,7 +138,7 @@ def test_a_refused_conflict_is_recorded_once_the_database_is_there(
     receive(store)
     registrar = make_registrar(store, leaving)
     leaving.away = True
-    with running(registrar):
+    with registering(registrar):
         registrar.note_conflict(STUDY_UID, uid("instance", 1))
         registrar.wake()
         leaving.away = False
@@ -171,7 +149,7 @@ def test_a_refused_conflict_is_recorded_once_the_database_is_there(
         )
 
 
-# --- the database is away, the node is killed -----------------------------------------------
+# --- database or disk is away, the node is killed -------------------------------------------
 
 
 def test_leaves_everything_in_the_inbox_while_the_database_is_away(
@@ -199,7 +177,7 @@ def test_goes_on_by_itself_when_postgres_is_back(
 ) -> None:
     database = Database(postgres_url)
     try:
-        with running(make_registrar(store, database)):
+        with registering(make_registrar(store, database)):
             receive(store, make_dataset(1))
             until(lambda: inbox(folder) == [], timeout_s=20)
             postgres.stop()
@@ -254,6 +232,20 @@ def test_a_crash_after_the_move_of_one_of_two_repeats_harmlessly(
     assert inbox(folder) == []
 
 
+def test_the_loop_goes_on_when_the_disk_is_back(
+    store: ObjectStore, folder: Path, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(sqlite_url)
+    receive(store)
+    (folder / "inbox").rename(folder / "gone")
+    with registering(make_registrar(store, database)):
+        until(lambda: "registrar.waiting" in caplog.messages, timeout_s=10)
+        (folder / "gone").rename(folder / "inbox")
+
+        until(lambda: inbox(folder) == [], timeout_s=10)
+    database.close()
+
+
 # --- how soon a study is looked at ------------------------------------------------------------
 
 
@@ -269,7 +261,7 @@ def test_looks_for_complete_studies_when_the_inbox_is_empty(
         return float("inf")
 
     registrar = make_registrar(store, database)
-    with running(registrar, look):
+    with registering(registrar, look):
         until(lambda: seen == [0], timeout_s=10)
         receive(store, *[make_dataset(number) for number in range(5)])
         registrar.wake()
@@ -291,126 +283,12 @@ def test_looks_when_an_association_ends_and_at_the_time_that_was_named(
         return 0.2 if len(looks) == 1 else 3600.0
 
     registrar = make_registrar(store, database)
-    with running(registrar, look):
+    with registering(registrar, look):
         until(lambda: len(looks) == 2, timeout_s=10)
         registrar.wake()
         until(lambda: len(looks) == 3, timeout_s=10)
 
     assert looks[1] - looks[0] >= 0.2
-    database.close()
-
-
-# --- files that cannot be read --------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\x08\x00",
-        encode(make_dataset(1, StudyInstanceUID=None)),
-        encode(make_dataset(1)).replace(STUDY_UID.encode(), b"x" * len(STUDY_UID)),
-    ],
-    ids=["empty", "cut", "no-uid", "no-such-uid"],
-)
-def test_what_cannot_be_read_is_named_once_and_blocks_nothing(
-    data: bytes,
-    store: ObjectStore,
-    folder: Path,
-    sqlite_url: str,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    database = Database(sqlite_url)
-    registrar = make_registrar(store, database)
-    put(folder, make_dataset(1), data)
-    receive(store, make_dataset(2))
-
-    assert [registrar.enter_batch() for _ in range(3)] == [1, 0, 0]
-
-    assert caplog.messages.count("registrar.unreadable") == 1
-    assert inbox(folder) == [uid("instance", 1)]
-    assert len(all_jobs(database)) == 1
-    database.close()
-
-
-def test_an_acknowledged_object_whose_attributes_are_broken_is_entered(
-    store: ObjectStore, folder: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its UIDs were read before it was acknowledged; if it can be analysed, the worker will say."""
-
-    def broken(path: Path) -> NoReturn:
-        raise Unreadable("the header cannot be parsed")
-
-    monkeypatch.setattr("dicomnode.dicom.attributes.read_header", broken)
-    database = Database(sqlite_url)
-    ds = make_dataset(1)
-    ds.add_new(0x00091001, "OB", bytes(100_000))  # more than is read at a glance
-    receive(store, ds)
-
-    assert make_registrar(store, database).enter_batch() == 1
-
-    (job,) = all_jobs(database)
-    assert (job.study_uid, job.received) == (STUDY_UID, 1)
-    database.close()
-
-
-def test_an_error_nobody_foresaw_is_that_of_one_object(
-    store: ObjectStore,
-    folder: Path,
-    sqlite_url: str,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def break_at_the_first(pipeline: PipelineSettings, header: Dataset, calling_ae: str) -> bool:
-        if header.SOPInstanceUID == uid("instance", 1):
-            raise OverflowError("cannot convert float infinity to integer")
-        return True
-
-    monkeypatch.setattr("dicomnode.node.registrar.matches", break_at_the_first)
-    database = Database(sqlite_url)
-    registrar = make_registrar(store, database)
-    for number in (1, 2):
-        receive(store, make_dataset(number))
-
-    assert [registrar.enter_batch() for _ in range(2)] == [1, 0]
-
-    assert caplog.messages.count("registrar.unreadable") == 1
-    assert inbox(folder) == [uid("instance", 1)]
-    assert len(all_jobs(database)) == 1
-    database.close()
-
-
-def test_a_file_the_disk_does_not_give_is_tried_again_and_blocks_nothing(
-    store: ObjectStore, folder: Path, sqlite_url: str
-) -> None:
-    database = Database(sqlite_url)
-    registrar = make_registrar(store, database)
-    ungiven = folder / "inbox" / f"{uid('instance', 1)}.dcm"
-    ungiven.mkdir()  # reading it is an error of the operating system, also for root
-    receive(store, make_dataset(2))
-
-    with pytest.raises(StoreError):
-        registrar.enter_batch()
-    assert len(all_jobs(database)) == 1
-    ungiven.rmdir()
-    put(folder, make_dataset(1))
-    assert registrar.enter_batch() == 1
-
-    assert inbox(folder) == []
-    database.close()
-
-
-def test_the_loop_goes_on_when_the_disk_is_back(
-    store: ObjectStore, folder: Path, sqlite_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    database = Database(sqlite_url)
-    receive(store)
-    (folder / "inbox").rename(folder / "gone")
-    with running(make_registrar(store, database)):
-        until(lambda: "registrar.waiting" in caplog.messages, timeout_s=10)
-        (folder / "gone").rename(folder / "inbox")
-
-        until(lambda: inbox(folder) == [], timeout_s=10)
     database.close()
 
 
@@ -467,54 +345,3 @@ def test_the_horizon_stays_while_the_database_is_away(store: ObjectStore, sqlite
 
     assert registrar.horizon() == before
     database.close()
-
-
-# --- odd headers ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("written", "kept"),
-    [
-        (b"SYN\x001234", "SYN 1234"),
-        (b"x" * 300, "x" * 64),
-        ("Müller-1".encode("latin-1"), None),
-        (b"\xff\xfe\xfd\xfc", None),
-        (b"", ""),
-    ],
-    ids=["nul", "too-long", "undeclared-latin-1", "no-text", "empty"],
-)
-def test_odd_values_reach_the_database_safely(
-    written: bytes, kept: str | None, store: ObjectStore, database: Database
-) -> None:
-    placeholder = "P" * len(written)
-    ds = make_dataset(1, SpecificCharacterSet=None)
-    for tag, vr in ((0x00080050, "SH"), (0x00080020, "DA"), (0x00100020, "LO")):
-        ds.add(DataElement(tag, vr, placeholder, validation_mode=IGNORE))
-    put(store.path_of(STUDY_UID, "1").parents[2], ds, _replaced(encode(ds), written))
-
-    make_registrar(store, database).enter_batch()
-
-    with database.reading() as tx:
-        (row,) = tx.execute(
-            sa.select(studies_table.c.patient_id, studies_table.c.accession_number)
-        ).all()
-    assert len(row.patient_id) <= 64
-    if kept is not None:
-        assert tuple(row) == (kept, kept)
-
-
-def _replaced(data: bytes, written: bytes) -> bytes:
-    return data.replace(b"P" * len(written), written) if written else data
-
-
-def test_the_sender_is_known_by_its_ae_title_without_padding(
-    store: ObjectStore, database: Database
-) -> None:
-    receive(store, calling_ae="SIXTEEN LETTERS!")
-
-    make_registrar(store, database).enter_batch()
-
-    with database.reading() as tx:
-        (waiting,) = studies.waiting(tx)
-        assert waiting.calling_ae == "SIXTEEN LETTERS!"
-        assert jobs.count(tx) == {State.WAITING: 1}

@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 from dicomnode.config.settings import NodeSettings
-from dicomnode.node.registrar import Registrar
 from dicomnode.node.timers import Timers
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 from tests.factories import STUDY_UID, uid
-from tests.node import all_jobs, inbox, make_pipeline, make_store, receive, study_history
+from tests.node import (
+    all_jobs,
+    inbox,
+    make_pipeline,
+    make_registrar,
+    make_store,
+    receive,
+    study_history,
+)
 
 DAY = timedelta(days=1)
 NAME = uid("instance", 1)
@@ -27,7 +34,7 @@ class Node:
         self.store: ObjectStore = make_store(folder)
         self.database = database
         pipeline = make_pipeline(match={"modality": (modality,)})
-        self.registrar = Registrar(self.store, database, {"one": pipeline})
+        self.registrar = make_registrar(self.store, database, one=pipeline)
         settings = NodeSettings.model_validate({"storage": {"keep_days": 30}})
         self.timers = Timers(settings, {}, database, self.store, lambda _: "")
 
