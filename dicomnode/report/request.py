@@ -1,8 +1,9 @@
 """What a result is made from: the images that were analysed, and what was ordered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,14 @@ class Source:
 
     def header(self, image: InstanceRef) -> Dataset:
         """The header of one image; ReportError where the source does not hold it."""
-        for header in self.headers:
-            if header.get("SOPInstanceUID") == image.sop_instance_uid:
-                return header
-        raise ReportError(f"no header of image {image.sop_instance_uid}")
+        try:
+            return self._by_uid[image.sop_instance_uid]
+        except KeyError:
+            raise ReportError(f"no header of image {image.sop_instance_uid}") from None
+
+    @cached_property
+    def _by_uid(self) -> Mapping[str, Dataset]:
+        return {str(header.get("SOPInstanceUID")): header for header in self.headers}
 
 
 @dataclass(frozen=True, kw_only=True)

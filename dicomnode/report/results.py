@@ -4,16 +4,14 @@ Pure: the same source, prediction and order give the same bytes under the same U
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
 
-from pydicom import Dataset, FileMetaDataset, dcmwrite
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom import Dataset
 
-from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, InstanceRef, Prediction, Result, ResultKind, Score
-from dicomnode.report import identity
+from dicomnode.records import Finding, Prediction, Result, ResultKind, Score
+from dicomnode.report import gate, identity
 from dicomnode.report.capture import captures
+from dicomnode.report.part10 import finished
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Making, Order, Source
 from dicomnode.report.structured import reports, reports_3d
@@ -32,7 +30,8 @@ _MAKERS: Mapping[ResultKind, _Maker] = {
 
 def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[Result, ...]:
     """Every object the order asks for, in the order in which they must leave."""
-    study_uid = value(identity.one_patient(source.headers), "StudyInstanceUID")
+    header = identity.one_patient(source.headers)
+    study_uid = value(header, "StudyInstanceUID")
     if not prediction.frames or not prediction.findings:
         raise ReportError("the prediction is empty")
     if any(frame.image.study_uid != study_uid for frame in prediction.frames):
@@ -42,6 +41,7 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
         for finding in prediction.findings
     }
     key = _key(prediction, order)
+    model = f"{prediction.model.name}@{prediction.model.version}"
     results: list[Result] = []
     made: list[Made] = []
     for kind in [kind for kind in ResultKind if kind in order.kinds]:
@@ -49,7 +49,8 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
             source=source, prediction=prediction, order=order, made=tuple(made), key=key
         )
         for ds, finding in _MAKERS[kind](making):
-            results.append(_result(ds, kind, summary))
+            gate.belongs(ds, header)
+            results.append(finished(ds, kind, summary, model))
             made.append(Made(ref=results[-1].ref, kind=kind, finding=finding))
     return tuple(results)
 
@@ -64,27 +65,3 @@ def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
     study = prediction.frames[0].image.study_uid
     asked += [str(order.partial), order.language]
     return (study, *frames, "by", *named, "for", *asked, "after", *earlier)
-
-
-def _result(ds: Dataset, kind: ResultKind, summary: dict[str, Score]) -> Result:
-    ref = InstanceRef(
-        sop_class_uid=str(ds.SOPClassUID),
-        sop_instance_uid=str(ds.SOPInstanceUID),
-        series_uid=str(ds.SeriesInstanceUID),
-        study_uid=str(ds.StudyInstanceUID),
-    )
-    return Result(ref=ref, kind=kind, part10=_part10(ds), summary=summary)
-
-
-def _part10(ds: Dataset) -> bytes:
-    """The whole file (PS3.10 section 7)."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    ds.file_meta = meta
-    out = BytesIO()
-    dcmwrite(out, ds, enforce_file_format=True)
-    return out.getvalue()
