@@ -23,9 +23,10 @@ def check(ds: Dataset) -> None:
     Raises:
         ReportError: it breaks one; the message names attributes and rules, never a value.
     """
-    problems = [*gate_attributes.problems(ds), *gate_values.problems(ds)]
+    plain, problems = gate_values.read(ds)
+    problems += gate_attributes.problems(plain)
     if not problems:  # what follows takes for granted that every attribute is there
-        problems = [*gate_rules.problems(ds), *gate_content.problems(ds)]
+        problems = [*gate_rules.problems(plain), *gate_content.problems(plain)]
     if problems:
         named = list(dict.fromkeys(problems))
         more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""

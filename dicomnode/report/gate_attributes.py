@@ -2,12 +2,11 @@
 and what our own results always say. Tables of PS3.3; a test compares them with another copy of it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from pydicom import Dataset
-from pydicom.datadict import tag_for_keyword
 from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
@@ -19,6 +18,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
+
+from dicomnode.report.gate_values import Plain
 
 __all__ = ["IODS", "ITEMS", "MODULES", "Module", "problems"]
 
@@ -168,49 +169,44 @@ _ALLOWED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def problems(ds: Dataset) -> Iterator[str]:
+def problems(ds: Plain) -> Iterator[str]:
     """Attributes that are missing, or empty, or say what they may not."""
     kind = str(ds.get("SOPClassUID", ""))
     if kind not in IODS:
         yield "SOPClassUID is not of a result that this node makes"
         return
     for section in IODS[kind].split():
-        yield from _missing(ds, _tags(MODULES[section]), section)
+        yield from _missing(ds, _needed(MODULES[section]), section)
     for keyword, allowed in {**_ANYWHERE, **_ALLOWED[kind]}.items():
-        if keyword in ds and (ds.get(keyword) or "") not in allowed:
+        if keyword in ds and ds[keyword] not in allowed:
             yield f"{keyword} has a value that is not allowed in this object"
     yield from _nested(ds)
 
 
-def _nested(ds: Dataset) -> Iterator[str]:
-    for element in ds:
-        if element.VR != "SQ":
+def _nested(ds: Plain) -> Iterator[str]:
+    for keyword, value in ds.items():
+        if not keyword.endswith("Sequence"):
             continue
-        needed = _of_items(element.keyword)
-        for item in element.value:
-            if needed:
-                yield from _missing(item, needed, element.keyword)
+        needed = _needed(ITEMS[keyword]) if keyword in ITEMS else ()
+        for item in value:
+            yield from _missing(item, needed, keyword)
             yield from _nested(item)
 
 
-_Tags = tuple[tuple[int, str, bool], ...]  # tag, keyword, must it have a value?
-
-
-def _missing(ds: Dataset, needed: _Tags, where: str) -> Iterator[str]:
-    for tag, keyword, filled in needed:
-        if tag not in ds:
+def _missing(ds: Plain, needed: Sequence[tuple[str, bool]], where: str) -> Iterator[str]:
+    for keyword, filled in needed:
+        if keyword not in ds:
             yield f"{keyword} is missing ({where})"
-        elif filled and ds[tag].is_empty:
+        elif filled and _is_empty(ds[keyword]):
             yield f"{keyword} is empty ({where})"
 
 
-@cache
-def _tags(module: Module) -> _Tags:
-    pairs = [(name, True) for name in module.filled.split()]
-    pairs += [(name, False) for name in module.present.split()]
-    return tuple((tag_for_keyword(name) or 0, name, filled) for name, filled in pairs)
+def _is_empty(value: Any) -> bool:
+    return hasattr(value, "__len__") and len(value) == 0
 
 
 @cache
-def _of_items(sequence: str) -> _Tags:
-    return _tags(ITEMS[sequence]) if sequence in ITEMS else ()
+def _needed(module: Module) -> tuple[tuple[str, bool], ...]:
+    """Keywords, each with whether it must have a value."""
+    filled = [(keyword, True) for keyword in module.filled.split()]
+    return (*filled, *((keyword, False) for keyword in module.present.split()))

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydicom import Dataset
 from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
@@ -14,6 +13,8 @@ from pydicom.uid import (
     EnhancedSRStorage,
     KeyObjectSelectionDocumentStorage,
 )
+
+from dicomnode.report.gate_values import Plain
 
 __all__ = ["problems"]
 
@@ -78,7 +79,7 @@ _POINTS = {"CIRCLE": (2, 2), "ELLIPSE": (4, 4), "POINT": (1, 1), "POLYLINE": (2,
 class _Item:
     """A content item, read once."""
 
-    ds: Dataset
+    ds: Plain
     kind: str  #: its Value Type
     relation: str  #: to what it stands below
     name: str  #: Code Value of its Concept Name
@@ -86,9 +87,9 @@ class _Item:
     below: tuple["_Item", ...]
 
 
-def problems(ds: Dataset) -> Iterator[str]:
+def problems(ds: Plain) -> Iterator[str]:
     """What is wrong with the content of a report; nothing for any other object."""
-    relations = _RELATIONS.get(str(ds.SOPClassUID))
+    relations = _RELATIONS.get(str(ds["SOPClassUID"]))
     if relations is None:
         return
     root = _read(ds)
@@ -104,27 +105,19 @@ def problems(ds: Dataset) -> Iterator[str]:
         yield from _groups(items)
 
 
-def _read(ds: Dataset) -> _Item:
-    names = _items(ds, "ConceptNameCodeSequence")
+def _read(ds: Plain) -> _Item:
+    names = ds.get("ConceptNameCodeSequence", [])
     return _Item(
         ds=ds,
-        kind=_text(ds, "ValueType"),
-        relation=_text(ds, "RelationshipType"),
-        name=_text(names[0], "CodeValue") if names else "",
+        kind=ds.get("ValueType", ""),
+        relation=ds.get("RelationshipType", ""),
+        name=names[0].get("CodeValue", "") if names else "",
         points_at=tuple(
-            _text(instance, "ReferencedSOPInstanceUID")
-            for instance in _items(ds, "ReferencedSOPSequence")
+            instance.get("ReferencedSOPInstanceUID", "")
+            for instance in ds.get("ReferencedSOPSequence", [])
         ),
-        below=tuple(_read(child) for child in _items(ds, "ContentSequence")),
+        below=tuple(_read(child) for child in ds.get("ContentSequence", [])),
     )
-
-
-def _text(ds: Dataset, keyword: str) -> str:
-    return str(ds[keyword].value) if keyword in ds else ""
-
-
-def _items(ds: Dataset, keyword: str) -> Sequence[Dataset]:
-    return (ds[keyword].value or ()) if keyword in ds else ()
 
 
 def _with_all_below(item: _Item) -> Iterator[_Item]:
@@ -136,10 +129,10 @@ def _with_all_below(item: _Item) -> Iterator[_Item]:
 def _template(root: _Item) -> Iterator[str]:
     """Orthanc draws nothing, and no validator complains, where the template is not named."""
     expected = {_MEASUREMENT_REPORT: "1500"}.get(root.name)
-    if root.ds.SOPClassUID == KeyObjectSelectionDocumentStorage:
+    if root.ds["SOPClassUID"] == KeyObjectSelectionDocumentStorage:
         expected = "2010"
     named = [
-        _text(item, "TemplateIdentifier") for item in _items(root.ds, "ContentTemplateSequence")
+        item.get("TemplateIdentifier", "") for item in root.ds.get("ContentTemplateSequence", [])
     ]
     if expected and named != [expected]:
         yield "ContentTemplateSequence does not name the template of the root (C.18.8)"
@@ -154,7 +147,7 @@ def _whole(item: _Item) -> Iterator[str]:
         yield f"{carries} of {item.kind} is missing or empty (C.17.3)"
     if not item.ds.get("ConceptNameCodeSequence") and item.kind not in _WITHOUT_NAME:
         yield f"ConceptNameCodeSequence of {item.kind} is missing or empty (C.17.3)"
-    if item.kind == "CONTAINER" and _text(item.ds, "ContinuityOfContent") != "SEPARATE":
+    if item.kind == "CONTAINER" and item.ds.get("ContinuityOfContent", "") != "SEPARATE":
         yield "ContinuityOfContent is not SEPARATE: viewers lose the names of what is in it"
     if item.kind == "SCOORD":
         yield from _shape(item)
@@ -162,8 +155,8 @@ def _whole(item: _Item) -> Iterator[str]:
 
 def _shape(item: _Item) -> Iterator[str]:
     """Coordinates in pairs, as many as the shape has, on one image (PS3.3 C.18.6.1.2)."""
-    data = item.ds.get("GraphicData") or []
-    least, most = _POINTS.get(_text(item.ds, "GraphicType"), (1, 0))
+    data = list(item.ds.get("GraphicData", []))
+    least, most = _POINTS.get(item.ds.get("GraphicType", ""), (1, 0))
     if len(data) % 2 or not least <= len(data) // 2 <= most:
         yield "GraphicData has not the points of its GraphicType (C.18.6.1.2)"
     elif least < most and data[:2] != data[-2:]:
@@ -177,14 +170,14 @@ def _references(root: _Item, items: Sequence[_Item]) -> Iterator[str]:
 
     In a narrative it may name more: the images that the sentences are about.
     """
-    studies = _items(root.ds, "CurrentRequestedProcedureEvidenceSequence")
-    if any(study.StudyInstanceUID != root.ds.StudyInstanceUID for study in studies):
+    studies = root.ds.get("CurrentRequestedProcedureEvidenceSequence", [])
+    if any(study["StudyInstanceUID"] != root.ds["StudyInstanceUID"] for study in studies):
         yield "CurrentRequestedProcedureEvidenceSequence is of another study (C.17.2)"
     evidence = [
-        str(instance.ReferencedSOPInstanceUID)
+        instance["ReferencedSOPInstanceUID"]
         for study in studies
-        for series in study.ReferencedSeriesSequence
-        for instance in _items(series, "ReferencedSOPSequence")
+        for series in study["ReferencedSeriesSequence"]
+        for instance in series.get("ReferencedSOPSequence", [])
     ]
     told, pointed_at = set(evidence), {uid for item in items for uid in item.points_at}
     narrative = root.name != _MEASUREMENT_REPORT and "VerificationFlag" in root.ds
@@ -192,7 +185,7 @@ def _references(root: _Item, items: Sequence[_Item]) -> Iterator[str]:
         yield "CurrentRequestedProcedureEvidenceSequence is not what the content points at (C.17.2)"
     if len(told) < len(evidence):
         yield "CurrentRequestedProcedureEvidenceSequence names an instance twice (C.17.2)"
-    if root.ds.SOPInstanceUID in told:
+    if root.ds["SOPInstanceUID"] in told:
         yield "the report points at itself (C.17.2)"
 
 
@@ -210,7 +203,7 @@ def _groups(items: Sequence[_Item]) -> Iterator[str]:
         if not {_TRACKING_NAME, _TRACKING_UID} <= set(named):
             yield "a measurement group has no tracking identifier: OHIF shows no image at all"
             continue
-        tracked[_text(named[_TRACKING_UID].ds, "UID")] += 1
+        tracked[named[_TRACKING_UID].ds.get("UID", "")] += 1
         lines = [child for child in group.below if child.kind == "SCOORD"]
         if not lines:
             yield "a measurement group has no coordinates: OHIF shows no image at all"
@@ -227,7 +220,7 @@ def _sizes(items: Sequence[_Item]) -> dict[str, tuple[float, float]]:
         about = {child.name: child.ds for child in item.below} if item.kind == "IMAGE" else {}
         if _ROWS in about and _COLUMNS in about:
             columns, rows = (
-                float(about[name].MeasuredValueSequence[0].NumericValue)
+                float(about[name]["MeasuredValueSequence"][0]["NumericValue"])
                 for name in (_COLUMNS, _ROWS)
             )
             found[item.points_at[0]] = columns, rows
@@ -241,6 +234,6 @@ def _inside(line: _Item, sizes: Mapping[str, tuple[float, float]]) -> Iterator[s
     if size is None:
         yield "an outline lies on an image that is not in the image library (TID 1600)"
         return
-    places = list(line.ds.get("GraphicData") or ())
+    places = line.ds.get("GraphicData", [])
     if any(not 0 <= place <= size[axis % 2] for axis, place in enumerate(places)):
         yield "an outline leaves its image (C.18.6.1.2)"
