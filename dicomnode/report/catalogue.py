@@ -1,7 +1,7 @@
 """The words of results in the languages there are: one file a language, all with the same keys."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,18 @@ class Words:
             KeyError: there is no such key, or a value is missing: a mistake in the program.
         """
         return self._sentences[key].format(**values)
+
+    def name(self, key: str, otherwise: str) -> str:
+        """What the catalogue calls something, where it does; else what it was called already."""
+        return self._sentences.get(key, otherwise)
+
+    def listed(self, names: Iterable[str]) -> str:
+        """Names one after the other."""
+        return self._sentences["marks.list"].join(names)
+
+    def joined(self, sentences: Iterable[str]) -> str:
+        """Sentences one after the other; empty ones are left out."""
+        return self._sentences["marks.between_sentences"].join(filter(None, sentences))
 
     def keys(self) -> frozenset[str]:
         """Every key there is."""

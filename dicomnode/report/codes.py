@@ -8,13 +8,17 @@ from collections.abc import Iterable
 from highdicom.sr import CodedConcept
 from pydicom import Dataset
 
-from dicomnode.records import Concept, Presence
+from dicomnode.records import Concept, Presence, WithdrawalReason
+from dicomnode.report.catalogue import Words
 
 __all__ = [
+    "ABNORMAL_STRUCTURE",
     "ACQUISITION_EQUIPMENT",
+    "ADDENDUM",
     "ALGORITHM_NAME",
     "ALGORITHM_PARAMETERS",
     "ALGORITHM_VERSION",
+    "ARTIFICIAL_INTELLIGENCE",
     "COLUMNS",
     "COMMENT",
     "DEVICE",
@@ -22,35 +26,51 @@ __all__ = [
     "DEVICE_MODEL",
     "DEVICE_NAME",
     "DEVICE_UID",
-    "ENGLISH",
     "FINDING",
+    "FINDINGS",
     "FRAME_OF_REFERENCE",
     "IMAGE_LIBRARY",
     "IMAGE_LIBRARY_GROUP",
     "IMAGE_REGION",
     "IMAGING_MEASUREMENTS",
     "IMAGING_PROCEDURE",
+    "IMAGING_REPORT",
+    "IMPRESSION",
+    "IMPRESSIONS",
+    "KEY_IMAGES",
+    "KEY_OBJECT_DESCRIPTION",
     "LANGUAGE",
     "MEASUREMENT_GROUP",
     "MODALITY",
     "OBSERVER_TYPE",
+    "OF_INTEREST",
+    "OPERATING_POINT",
     "ORIGINAL_SOURCE",
+    "OTHER_FAILURE",
     "PERCENT",
     "PIXELS",
     "PRESENCE",
     "PRIVATE_SCHEME",
+    "PROCEDURE",
+    "PROCEDURES",
     "PROCEDURE_REPORTED",
     "PROCESSING_EQUIPMENT",
     "QUALITATIVE_EVALUATIONS",
+    "RECOMMENDATION",
+    "RECOMMENDATIONS",
+    "REJECTION",
     "REPORT",
     "ROWS",
+    "SEGMENTATION",
     "SOURCE",
     "SOURCE_OF_PROCESSING",
     "STUDY_DATE",
+    "TITLE_MODIFIER",
     "TRACKING_IDENTIFIER",
     "TRACKING_UID",
     "VISUAL_EXPLANATION",
     "coded",
+    "language",
     "modality",
     "private_schemes",
     "probability_of",
@@ -70,10 +90,13 @@ def _sct(value: str, meaning: str) -> Concept:
     return Concept(value=value, scheme="SCT", meaning=meaning)
 
 
+def _loinc(value: str, meaning: str) -> Concept:
+    return Concept(value=value, scheme="LN", meaning=meaning)
+
+
 # Document: TID 1500, 1204, 1002, 1004
 REPORT = _dcm("126000", "Imaging Measurement Report")
 LANGUAGE = _dcm("121049", "Language of Content Item and Descendants")
-ENGLISH = Concept(value="en", scheme="RFC5646", meaning="English")
 OBSERVER_TYPE = _dcm("121005", "Observer Type")
 DEVICE = _dcm("121007", "Device")
 DEVICE_UID = _dcm("121012", "Device Observer UID")
@@ -106,6 +129,7 @@ VISUAL_EXPLANATION = _dcm("130401", "Visual explanation")
 ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
 ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
 ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
+OPERATING_POINT = _dcm("111081", "CAD Operating Point Description")
 PERCENT = Concept(value="%", scheme="UCUM", meaning="Percent")
 
 # What is said of each finding: TID 1500, CID 240
@@ -119,10 +143,39 @@ PRESENCE = {
     Presence.UNDETERMINED: _sct("373068000", "Undetermined"),
 }
 
+# Reports in sentences: TID 2000; headings of CID 7001, elements of CID 7002
+IMAGING_REPORT = _loinc("18748-4", "Diagnostic Imaging Report")
+ADDENDUM = _loinc("55107-7", "Addendum")
+IMPRESSIONS = _loinc("19005-8", "Impressions")
+IMPRESSION = _dcm("121073", "Impression")
+FINDINGS = _loinc("59776-5", "Findings")
+PROCEDURES = _loinc("55111-9", "Current Procedure Descriptions")
+PROCEDURE = _dcm("121065", "Procedure Description")
+RECOMMENDATIONS = _loinc("18783-1", "Recommendations")
+RECOMMENDATION = _dcm("121075", "Recommendation")
+KEY_IMAGES = _loinc("55113-5", "Key Images")
+
 # Equipment and references: CID 7005, CID 7202
 ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
 PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
 SOURCE_OF_PROCESSING = _dcm("121322", "Source image for image processing operation")
+
+# Segments: CID 7150, CID 7162, CID 7203
+ABNORMAL_STRUCTURE = _sct("49755003", "Morphologically Abnormal Structure")
+ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")
+SEGMENTATION = _dcm("113076", "Segmentation")
+
+# Key objects: TID 2010, CID 7010, CID 7011; rejection titles as of IHE IOCM
+OF_INTEREST = _dcm("113000", "Of Interest")
+KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
+TITLE_MODIFIER = _dcm("113011", "Document Title Modifier")
+OTHER_FAILURE = _dcm("111220", "Other failure")
+REJECTION = {
+    WithdrawalReason.QUALITY: _dcm("113001", "Rejected for Quality Reasons"),
+    WithdrawalReason.SAFETY: _dcm("113037", "Rejected for Patient Safety Reasons"),
+    WithdrawalReason.WORKLIST: _dcm("113038", "Incorrect Modality Worklist Entry"),
+    WithdrawalReason.RETENTION: _dcm("113039", "Data Retention Policy Expired"),
+}
 
 # CID 29: the code is the value of Modality (0008,0060)
 _MODALITIES = {
@@ -140,6 +193,11 @@ _MODALITIES = {
     "US": "Ultrasound",
     "XA": "X-Ray Angiography",
 }
+
+
+def language(words: Words) -> Concept:
+    """A language as a concept of CID 5000."""
+    return Concept(value=words.language, scheme="RFC5646", meaning=words.say("language"))
 
 
 def modality(value: str) -> Concept | None:

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, Presence, Region
 from dicomnode.report import codes, items, wording
+from dicomnode.report.observer import observer
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Order, Source
 
@@ -20,18 +21,10 @@ def content(
     source: Source, prediction: Prediction, order: Order, pictures: Sequence[Made], uid: str
 ) -> Dataset:
     """The root container of the report whose SOP Instance UID is `uid`."""
-    model = prediction.model
-    device = result_uid("device", model.name, model.version, model.digest)
-    context = items.HAS_OBS_CONTEXT
     return items.container(
         codes.REPORT,
         [
-            items.code(codes.LANGUAGE, codes.ENGLISH, items.HAS_CONCEPT_MOD),
-            items.code(codes.OBSERVER_TYPE, codes.DEVICE, context),
-            items.uid(codes.DEVICE_UID, device),
-            items.text(codes.DEVICE_NAME, f"{model.name} {model.version}", context),
-            items.text(codes.DEVICE_MANUFACTURER, model.manufacturer or "unknown", context),
-            items.text(codes.DEVICE_MODEL, model.name, context),
+            *observer(prediction.model, order.words),
             items.code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, items.HAS_CONCEPT_MOD),
             _library(source, prediction),
             _measurements(prediction, pictures, uid),
@@ -172,15 +165,16 @@ def _algorithm(prediction: Prediction, relation: str) -> list[Dataset]:
 
 
 def _evaluations(prediction: Prediction, order: Order) -> Dataset:
+    """In sentences of the order's language, and as codes: what is said of the study."""
     ranked = wording.by_weight(prediction.findings)
-    thresholds = [f"Threshold of {f.label}: {wording.percent(f.threshold)}" for f in ranked]
+    points = wording.performance(prediction, order)
     return items.container(
         codes.QUALITATIVE_EVALUATIONS,
         [
-            items.text(codes.COMMENT, wording.headline(prediction)),
+            items.text(codes.COMMENT, wording.headline(prediction, order)),
             *(items.code(f.concept, codes.PRESENCE[f.presence]) for f in ranked),
             *(items.text(codes.COMMENT, note) for note in wording.notes(prediction, order)),
             *_algorithm(prediction, items.CONTAINS),
-            *(items.text(codes.ALGORITHM_PARAMETERS, line) for line in thresholds),
+            *(items.text(codes.OPERATING_POINT, line) for line in points),
         ],
     )

@@ -1,61 +1,170 @@
-"""The sentences that the Structured Report and the picture both say."""
+"""The sentences that Structured Report, picture and page all say, in the language of the order."""
 
-from dicomnode.records import Finding, ModelRef, Prediction, Presence
+from collections.abc import Iterable
+
+from dicomnode.records import Finding, Interval, ModelRef, Prediction, Presence, Refusal
+from dicomnode.report.catalogue import Words, words
 from dicomnode.report.request import Order
 
-__all__ = ["CAUTION", "by_weight", "completeness", "headline", "notes", "percent", "revision"]
+__all__ = [
+    "by_weight",
+    "certainty",
+    "completeness",
+    "headline",
+    "model_named",
+    "name",
+    "notes",
+    "partial",
+    "percent",
+    "performance",
+    "reason",
+    "remedy",
+    "revision",
+]
 
-CAUTION = "Automated result, not verified by a physician."
+_ENGLISH = words("en")
+CAUTION = _ENGLISH.say("caution")
 
 
-def by_weight(findings: tuple[Finding, ...]) -> list[Finding]:
+def by_weight(findings: Iterable[Finding]) -> list[Finding]:
     """Present before undetermined before absent, each most probable first."""
     order = [Presence.PRESENT, Presence.UNDETERMINED, Presence.ABSENT]
     return sorted(findings, key=lambda f: (order.index(f.presence), -f.probability))
 
 
-def percent(probability: float) -> str:
+def name(finding: Finding, words: Words) -> str:
+    """What the finding is called: by its card, else by the catalogue, else its label.
+
+    The catalogue is asked for the meaning of the code, and only where the label says no more than
+    that: a "right pleural effusion" that is coded as an effusion stays a right one.
+    """
+    if words.language in finding.names:
+        return finding.names[words.language]
+    label, meaning = (_terms(text) for text in (finding.label, finding.concept.meaning))
+    if not set(label) <= set(meaning):
+        return finding.label
+    return words.name(f"finding.{'-'.join(meaning)}", finding.label)
+
+
+def _terms(text: str) -> list[str]:
+    return text.casefold().replace("_", " ").split()
+
+
+def percent(probability: float, words: Words = _ENGLISH) -> str:
     """A probability as people read it: one decimal, and never rounded to certainty."""
     if 0 < probability < 0.001:
-        return "< 0.1 %"
+        return f"< {_percent(0.001, words)}"
     if 0.999 < probability < 1:
-        return "> 99.9 %"
-    return f"{100 * probability:.1f} %"
+        return f"> {_percent(0.999, words)}"
+    return _percent(probability, words)
 
 
-def headline(prediction: Prediction) -> str:
-    """What was found, in one sentence."""
-    found = by_weight(prediction.findings)
-    present = [f for f in found if f.presence is Presence.PRESENT]
-    unsure = [f.label for f in found if f.presence is Presence.UNDETERMINED]
-    text = "No finding above its threshold."
+def _percent(share: float, words: Words) -> str:
+    number = f"{100 * share:.1f}".replace(".", words.say("marks.decimal"))
+    return words.say("marks.percent", number=number)
+
+
+def headline(prediction: Prediction, order: Order) -> str:
+    """What was found, in one or two sentences."""
+    say, found = order.words.say, by_weight(prediction.findings)
+    present = [
+        f"{name(f, order.words)} ({percent(f.probability, order.words)})"
+        for f in found
+        if f.presence is Presence.PRESENT
+    ]
+    unsure = [name(f, order.words) for f in found if f.presence is Presence.UNDETERMINED]
+    first = say("headline.none")
     if present:
-        named = ", ".join(f"{f.label} ({percent(f.probability)})" for f in present)
-        text = f"Above threshold: {named}."
-    return f"{text} Undetermined: {', '.join(unsure)}." if unsure else text
+        first = say("headline.present", findings=order.words.listed(present))
+    second = say("headline.undetermined", findings=order.words.listed(unsure)) if unsure else ""
+    return order.words.joined((first, second))
 
 
 def completeness(prediction: Prediction, order: Order) -> str:
     """How much of the study was analysed."""
     analysed = len({frame.image.sop_instance_uid for frame in prediction.frames})
-    images = "1 image" if analysed == 1 else f"{analysed} images"
+    said = order.words.say("completeness.analysed", count=analysed)
+    return order.words.joined((partial(order), said))
+
+
+def partial(order: Order) -> str:
+    """That images were missing, where they were; else empty."""
     if not order.partial:
-        return f"{images} analysed."
-    count = f"{order.received} images received, more were expected"
-    if order.expected is not None:
-        count = f"{order.received} of {order.expected} images received"
-    return f"PARTIAL STUDY: {count}; {images} analysed."
+        return ""
+    counts = {"received": order.received, "expected": order.expected}
+    key = "completeness.partial_more" if order.expected is None else "completeness.partial_of"
+    return order.words.say(key, **counts)
 
 
 def revision(order: Order) -> str:
     """Which revision this is, where there was one before; else empty."""
     if order.revision == 1 and not order.predecessors:
         return ""
-    return f"Revision {order.revision}: supersedes the earlier automated result of this study."
+    return order.words.say("revision.supersedes", number=order.revision)
+
+
+def certainty(model: ModelRef, words: Words) -> str:
+    """Whether the probabilities are calibrated, and by what."""
+    if not model.calibration:
+        return words.say("certainty.uncalibrated")
+    method = words.name(f"calibration.{model.calibration}", model.calibration)
+    return words.say("certainty.calibrated", method=method)
+
+
+def performance(prediction: Prediction, order: Order) -> list[str]:
+    """Threshold of each finding, how well it is told there, and on what that was measured."""
+    ranked = by_weight(prediction.findings)
+    data = dict.fromkeys(finding.operating.data for finding in ranked if finding.operating)
+    measured = [order.words.say("certainty.data", data=text) for text in data]
+    unmeasured = any(finding.operating is None for finding in ranked)
+    missing = [order.words.say("certainty.unmeasured")] if unmeasured else []
+    return [*(_operating(finding, order.words) for finding in ranked), *measured, *missing]
+
+
+def _operating(finding: Finding, words: Words) -> str:
+    told = {"finding": name(finding, words), "threshold": percent(finding.threshold, words)}
+    point = finding.operating
+    if point is None:
+        return words.say("certainty.threshold", **told)
+    return words.say(
+        "certainty.operating",
+        sensitivity=_interval(point.sensitivity, words),
+        specificity=_interval(point.specificity, words),
+        positives=point.positives,
+        negatives=point.negatives,
+        **told,
+    )
+
+
+def _interval(share: Interval, words: Words) -> str:
+    """A measured share; unlike a probability, 100 % may be what was counted."""
+    value, low, high = (_percent(part, words) for part in (share.value, share.low, share.high))
+    return words.say("certainty.interval", value=value, low=low, high=high)
 
 
 def notes(prediction: Prediction, order: Order) -> list[str]:
     """What must be read with the findings."""
-    model: ModelRef = prediction.model
-    said = [CAUTION, completeness(prediction, order), revision(order), model.disclaimer]
+    said = [
+        order.words.say("caution"),
+        completeness(prediction, order),
+        revision(order),
+        certainty(prediction.model, order.words),
+        prediction.model.disclaimer,
+    ]
     return [text for text in said if text]
+
+
+def model_named(model: ModelRef, words: Words) -> str:
+    """Which model spoke."""
+    maker = model.manufacturer or "-"
+    return words.say("report.model", name=model.name, version=model.version, manufacturer=maker)
+
+
+def reason(refusal: Refusal, words: Words) -> str:
+    """Why a study was not analysed."""
+    return words.say(f"cause.{refusal.cause}.what")
+
+
+def remedy(refusal: Refusal, words: Words) -> str:
+    """What a person can do about it."""
+    return words.say(f"cause.{refusal.cause}.remedy")

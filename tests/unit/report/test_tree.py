@@ -242,7 +242,9 @@ def test_the_tree_says_who_speaks_and_what_to_mind() -> None:
     assert "Automated result, not verified by a physician" in said
     parameters = [i.TextValue for i in evaluations(report) if code_of(i) == "111002"]
     assert f"SHA-256 of the weights: {'5e' * 32}" in parameters
-    assert "Threshold of Nodule: 50.0 %" in parameters
+    points = [i.TextValue for i in evaluations(report) if code_of(i) == "111081"]
+    assert "Nodule: threshold 50.0 %." in points
+    assert "Probabilities are not calibrated" in said
 
 
 def test_without_pictures_the_tree_points_at_none() -> None:

@@ -45,10 +45,10 @@ def test_what_is_present_comes_first_then_what_is_probable() -> None:
 
 def test_the_headline_names_what_is_above_its_threshold() -> None:
     source = make_source()
-    assert wording.headline(make_prediction(source)) == (
+    assert wording.headline(make_prediction(source), ORDER) == (
         "Above threshold: Pleural effusion (97.0 %). Undetermined: Nodule."
     )
-    assert wording.headline(make_prediction(source, regions=0)) == (
+    assert wording.headline(make_prediction(source, regions=0), ORDER) == (
         "No finding above its threshold. Undetermined: Nodule."
     )
 
@@ -56,8 +56,11 @@ def test_the_headline_names_what_is_above_its_threshold() -> None:
 @pytest.mark.parametrize(
     ("expected", "said"),
     [
-        (412, "PARTIAL STUDY: 307 of 412 images received; 5 images analysed."),
-        (None, "PARTIAL STUDY: 307 images received, more were expected; 5 images analysed."),
+        (412, "PARTIAL STUDY: 307 of 412 images received. Images analysed: 5."),
+        (
+            None,
+            "PARTIAL STUDY: images received: 307; more were expected. Images analysed: 5.",
+        ),
     ],
 )
 def test_a_partial_study_is_told_with_numbers(expected: int | None, said: str) -> None:
@@ -66,7 +69,7 @@ def test_a_partial_study_is_told_with_numbers(expected: int | None, said: str) -
 
 
 def test_a_whole_study_says_how_many_images_were_analysed() -> None:
-    assert wording.completeness(make_prediction(make_source()), ORDER) == "1 image analysed."
+    assert wording.completeness(make_prediction(make_source()), ORDER) == "Images analysed: 1."
 
 
 def test_a_revision_says_what_it_supersedes_and_a_first_result_does_not() -> None:
@@ -78,5 +81,5 @@ def test_a_revision_says_what_it_supersedes_and_a_first_result_does_not() -> Non
 
 def test_caution_and_disclaimer_are_always_said() -> None:
     notes = wording.notes(make_prediction(make_source()), ORDER)
-    assert wording.CAUTION in notes
+    assert ORDER.words.say("caution") in notes
     assert MODEL.disclaimer in notes
