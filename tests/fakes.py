@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dicomnode.errors import DatabaseAway
+from dicomnode.errors import Cause, DatabaseAway
+from dicomnode.node.worker import Case
 from dicomnode.records import (
     Association,
-    InstanceRef,
     Job,
     Outcome,
     Peer,
@@ -114,18 +114,27 @@ class FakeAnalysis:
     """A `node.worker.Analysis` that makes a capture and a report, or does what it is told."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[Sequence[InstanceRef], Sequence[InstanceRef]]] = []
+        self.seen: list[Case] = []
+        self.refused: list[tuple[Cause, str]] = []
         self.while_working: Callable[[Job], None] = lambda job: None
+        self.while_refusing: Callable[[Job], None] = lambda job: None
         self.before_recording: Callable[[Job], None] = lambda job: None
+        self.notices = wanted("pacs")
 
-    def analyse(
-        self, job: Job, images: Sequence[InstanceRef], supersedes: Sequence[InstanceRef]
-    ) -> Sequence[Result]:
-        self.seen.append((images, supersedes))
-        self.while_working(job)
+    def analyse(self, case: Case) -> Sequence[Result]:
+        self.seen.append(case)
+        self.while_working(case.job)
         words = f"run {len(self.seen)}".encode()
-        return [replace(made, part10=words) for made in make_results(job)]
+        return [replace(made, part10=words) for made in make_results(case.job)]
+
+    def refuse(self, case: Case, cause: Cause, detail: str) -> Sequence[Result]:
+        self.refused.append((cause, detail))
+        self.while_refusing(case.job)
+        return [replace(made, part10=b"notice") for made in make_results(case.job)]
 
     def destinations(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
         self.before_recording(job)
         return wanted("pacs")
+
+    def destinations_of_notices(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
+        return self.notices

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dicomnode.errors import Cause
 from dicomnode.records import (
     Delivery,
     InstanceRef,
@@ -31,11 +32,14 @@ __all__ = [
     "enter",
     "events",
     "failed_job",
+    "held_job",
     "make_arrival",
     "make_ref",
     "make_results",
+    "not_analysed_job",
     "owed",
     "ready_job",
+    "refused_job",
     "reported_job",
     "running_job",
     "say",
@@ -159,6 +163,32 @@ def failed_job(tx: Connection, **changes: Any) -> Job:
     """A job that could not be analysed."""
     job = running_job(tx, **changes)
     queue.fail(tx, job, "no pixels", now=changes.get("now", NOW))
+    return jobs.get(tx, job.id)
+
+
+def refused_job(tx: Connection, *, now: datetime = NOW, **changes: Any) -> Job:
+    """A job of which too few images came: a worker is only to say so."""
+    job = waiting_job(tx, now=now, **changes)
+    short = "1 of 2 images came"
+    assert studies.close(tx, job, State.READY, now=now, reason=short, refused=Cause.INCOMPLETE)
+    return jobs.get(tx, job.id)
+
+
+def held_job(tx: Connection, **changes: Any) -> Job:
+    """A job whose images disagree about the patient."""
+    job = running_job(tx, **changes)
+    queue.hold(tx, job, "PatientID, 2 values", now=changes.get("now", NOW))
+    return jobs.get(tx, job.id)
+
+
+def not_analysed_job(tx: Connection, **changes: Any) -> Job:
+    """A job whose notices the peer has taken."""
+    job = running_job(tx, **changes)
+    now = changes.get("now", NOW)
+    cause, words = Cause.VIEW, "the model is for frontal views"
+    queue.finish(tx, job, make_results(job), wanted("pacs"), now=now, refused=cause, because=words)
+    for delivery in outbox.of_job(tx, job.id):
+        say(tx, delivery, Verdict.STORED, now=now)
     return jobs.get(tx, job.id)
 
 

@@ -21,7 +21,7 @@ from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.node.archive import archive
 from dicomnode.node.build import open_worklist
 from dicomnode.records import Outcome, Peer, State, Verdict
-from dicomnode.worklist import jobs, outbox
+from dicomnode.worklist import jobs, results
 from dicomnode.worklist.states import OPEN
 
 __all__ = ["demo"]
@@ -175,7 +175,7 @@ def _wait(settings: Settings, planted: dict[str, str]) -> list[Ended]:
                     planted=planted.get(job.study_uid, ""),
                 )
                 for job in reversed(found)
-                for made in [outbox.results_of(tx, job.id) if job.state is State.DELIVERED else []]
+                for made in [results.of_job(tx, job.id) if job.state is State.DELIVERED else []]
             ]
     finally:
         database.close()

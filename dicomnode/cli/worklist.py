@@ -24,7 +24,7 @@ from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
 from dicomnode.records import Delivery, Job, Score, State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import commitments, history, jobs, outbox, queue
+from dicomnode.worklist import commitments, history, jobs, outbox, queue, results
 from dicomnode.worklist.history import Event
 from dicomnode.worklist.schema import is_there
 
@@ -74,25 +74,25 @@ def show(
     """Show one job: its findings, where its results went, and all that happened."""
     with errors(), _worklist(config) as database, database.reading() as tx:
         job = jobs.get(tx, job_id)
-        results = outbox.results_of(tx, job_id)
+        made = results.of_job(tx, job_id)
         owed = outbox.of_job(tx, job_id)
         confirmed = commitments.confirmed(tx, [job_id])
         events = history.of_study(tx, job.study_uid)
     if as_json:
-        made = [
+        told = [
             asdict(ref) | {"findings": {label: asdict(score) for label, score in scores.items()}}
-            for ref, scores in results
+            for ref, scores in made
         ]
         print_json(
             asdict(job)
             | {"confirmed": job_id in confirmed}
-            | {"results": made, "deliveries": [asdict(item) for item in owed]}
+            | {"results": told, "deliveries": [asdict(item) for item in owed]}
             | {"history": [asdict(event) for event in events]}
         )
         return
     _print_jobs([job], confirmed)
-    if results:
-        _print_findings(results[-1][1])
+    if made:
+        _print_findings(made[-1][1])
         _print_deliveries(owed)
     _print_history(events)
 

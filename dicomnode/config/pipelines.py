@@ -24,7 +24,14 @@ from dicomnode.config.fields import (
 )
 from dicomnode.records import ResultKind
 
-__all__ = ["PROFILES", "CompleteSettings", "MatchSettings", "PipelineSettings", "Profile"]
+__all__ = [
+    "NOTICES",
+    "PROFILES",
+    "CompleteSettings",
+    "MatchSettings",
+    "PipelineSettings",
+    "Profile",
+]
 
 
 class Profile(StrEnum):
@@ -139,7 +146,10 @@ class CompleteSettings(Section):
     )
     when_short: Literal["process", "skip"] = Field(
         "process",
-        description="Images still missing then: process what is there, marked partial, or skip.",
+        description=(
+            "Images still missing then: process what is there, marked partial, or skip: say that "
+            "it was not analysed, as `not_analysed` tells."
+        ),
     )
 
     @property
@@ -209,3 +219,26 @@ class PipelineSettings(Section):
         return {
             name: _kinds(self.results_for.get(name, self.results)) for name in self.destinations
         }
+
+    @property
+    def wanted_notices(self) -> Mapping[str, frozenset[ResultKind]]:
+        """What each destination gets of a study that could not be analysed; empty: nothing.
+
+        Of what it would get otherwise, what can say so; where that is nothing, a report, or a
+        picture to a destination that takes only pictures.
+        """
+        if self.not_analysed == "nothing":
+            return {}
+        kinds = NOTICES if self.not_analysed == "all" else NOTICES - {ResultKind.SC}
+        return {name: wanted & kinds or _instead(wanted) for name, wanted in self.wanted.items()}
+
+
+#: Kinds that can say that there is no answer, and why.
+NOTICES = frozenset(
+    {ResultKind.SC, ResultKind.SR, ResultKind.SR3D, ResultKind.TEXT, ResultKind.PDF}
+)
+_PICTURES = frozenset({ResultKind.SC, ResultKind.SEG, ResultKind.GSPS})
+
+
+def _instead(wanted: frozenset[ResultKind]) -> frozenset[ResultKind]:
+    return frozenset({ResultKind.SC if wanted <= _PICTURES else ResultKind.SR})

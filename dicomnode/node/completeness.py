@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
+from dicomnode.errors import Cause
 from dicomnode.node.arrivals import Arrivals
 from dicomnode.node.counts import Pending, StudyCounts
 from dicomnode.records import Job, State
@@ -87,7 +88,7 @@ class CompletenessCheck:
             return _LOOK_S
         if expected is None:
             expected = self._expected_by_us(item)
-        return _decide(item.job, expected, quiet_for_s, pipeline.complete) or _LOOK_S
+        return _decide(item.job, expected, quiet_for_s, pipeline) or _LOOK_S
 
     def _expected_by_us(self, item: Waiting) -> int | None:
         """What came and what this node turned away; None where it took all that it was sent."""
@@ -127,7 +128,9 @@ class CompletenessCheck:
                 closed = [
                     end
                     for end in ends[:_AT_ONCE]
-                    if studies.close(tx, end.job, end.to, now=now, reason=end.reason)
+                    if studies.close(
+                        tx, end.job, end.to, now=now, reason=end.reason, refused=end.refused
+                    )
                 ]
             for end in closed:
                 fields = {"job": end.job.id, "study_uid": end.job.study_uid, "state": str(end.to)}
@@ -142,11 +145,13 @@ class _End:
     job: Job
     to: State
     reason: str
+    refused: Cause | None = None
 
 
 def _decide(
-    job: Job, expected: int | None, quiet_for_s: float, rules: CompleteSettings
+    job: Job, expected: int | None, quiet_for_s: float, pipeline: PipelineSettings
 ) -> _End | None:
+    rules = pipeline.complete
     here = studies.completeness(
         received=job.received,
         expected=expected,
@@ -157,6 +162,10 @@ def _decide(
     short = f"{job.received} of {expected} images came"
     if here is Completeness.COMPLETE:
         return _End(job, State.READY, "")
-    if here is Completeness.PARTIAL:
-        return _End(job, State.READY if rules.when_short == "process" else State.INCOMPLETE, short)
-    return None
+    if here is Completeness.WAIT:
+        return None
+    if rules.when_short == "process":
+        return _End(job, State.READY, short)
+    if pipeline.wanted_notices:
+        return _End(job, State.READY, short, Cause.INCOMPLETE)
+    return _End(job, State.INCOMPLETE, short)

@@ -8,18 +8,28 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from dicomnode.config.settings import WorklistSettings
-from dicomnode.errors import DatabaseAway, DicomnodeError, LeaseLost, StoreError
+from dicomnode.errors import (
+    Cause,
+    DatabaseAway,
+    DicomnodeError,
+    LeaseLost,
+    NotAnalysable,
+    PatientsDiffer,
+    ReportError,
+    StoreError,
+)
 from dicomnode.log import working_on
 from dicomnode.records import InstanceRef, Job, Result, ResultKind
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, outbox, queue
+from dicomnode.worklist import jobs, queue, results
 
-__all__ = ["Analysis", "Worker"]
+__all__ = ["Analysis", "Case", "Worker"]
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +37,33 @@ _LOOK_S = 0.25  #: how often the queue is looked at
 _DATABASE_WAIT_S = 2.0  #: between attempts while the database is away
 
 
-class Analysis(Protocol):
-    """What the worker needs of the thinking stages."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A job and what is kept of its study."""
 
-    def analyse(
-        self, job: Job, images: Sequence[InstanceRef], supersedes: Sequence[InstanceRef]
-    ) -> Sequence[Result]:
-        """Classify the images and build the results, in the order in which they must leave."""
+    job: Job
+    images: Sequence[InstanceRef]  #: the job's, in order of arrival
+    study: Sequence[InstanceRef]  #: all of the study, whatever its pipeline
+    supersedes: Sequence[InstanceRef]  #: reports of an earlier revision
+
+
+class Analysis(Protocol):
+    """What the worker needs of the thinking stages; results in the order in which they leave."""
+
+    def analyse(self, case: Case) -> Sequence[Result]:
+        """Classify the images and build the results."""
+        ...
+
+    def refuse(self, case: Case, cause: Cause, detail: str) -> Sequence[Result]:
+        """Build the notices that say that there are no results, and why."""
         ...
 
     def destinations(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
         """Names of the peers that get results, each with the kinds that it gets."""
+        ...
+
+    def destinations_of_notices(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
+        """The same for notices; empty where nobody wants any."""
         ...
 
 
@@ -89,40 +115,85 @@ class Worker:
         started = time.monotonic()
         log.info("job.started", extra={"study_uid": job.study_uid, "attempt": job.attempts})
         try:
-            results = self._make_results(job)
+            refused = self._analyse(job) if job.refused is None else (job.refused, job.because)
+            if refused is not None:
+                self._refuse(job, *refused)
+        except PatientsDiffer as error:
             with self._database.transaction() as tx:
-                wanted = self._analysis.destinations(job)
-                queue.finish(tx, job, results, wanted, now=datetime.now(UTC))
-        except (DatabaseAway, LeaseLost):
-            raise
+                queue.hold(tx, job, str(error), now=datetime.now(UTC))
+            log.error("job.held", extra={"problem": str(error)})
         except StoreError as error:  # the disk's trouble is not the job's: it waits
             self._later(job, str(error))
+        log.info("job.ended", extra={"seconds": round(time.monotonic() - started, 3)})
+
+    def _analyse(self, job: Job) -> tuple[Cause, str] | None:
+        """See the job through; or why it gets no answer, in words, if it is not tried again."""
+        try:
+            case = self._case(job)
+            self._finish(case, self._analysis.analyse(case))
+        except (DatabaseAway, LeaseLost, PatientsDiffer, StoreError):
+            raise
+        except NotAnalysable as error:
+            return error.cause, str(error)
+        except ReportError as error:
+            self._fail(job, str(error))
+            return None
         except DicomnodeError as error:
-            self._failed(job, str(error), may_help=error.retry)
+            problem, may_help = str(error), error.retry
         except Exception as error:  # whatever a model does, the job gets an end
             log.exception("job.crashed", extra={"error": type(error).__name__})
-            self._failed(job, f"unexpected {type(error).__name__}; see the log", may_help=True)
+            problem, may_help = f"unexpected {type(error).__name__}; see the log", True
         else:
-            seconds = round(time.monotonic() - started, 3)
-            log.info("job.reported", extra={"seconds": seconds, "count": len(results)})
+            return None
+        if not may_help or job.attempts >= self._settings.attempts:
+            return Cause.MODEL_FAILED, problem
+        self._later(job, problem)
+        return None
 
-    def _make_results(self, job: Job) -> Sequence[Result]:
-        """Analyse, and have every result durably on disk before the worklist names it."""
+    def _refuse(self, job: Job, cause: Cause, detail: str) -> None:
+        """Say in the place of the results that there are none; where that cannot be, it failed."""
+        try:
+            if self._analysis.destinations_of_notices(job):
+                case = self._case(job)
+                self._finish(case, self._analysis.refuse(case, cause, detail), cause, detail)
+            else:
+                self._fail(job, detail)
+        except (DatabaseAway, LeaseLost, PatientsDiffer, StoreError):
+            raise
+        except DicomnodeError as error:
+            self._fail(job, detail, f"no notice could be made: {error}")
+        except Exception as error:  # as above
+            log.exception("job.crashed", extra={"error": type(error).__name__})
+            self._fail(job, detail, f"no notice could be made: {type(error).__name__}")
+
+    def _case(self, job: Job) -> Case:
         with self._database.reading() as tx:
-            images = jobs.images(tx, job)
-            supersedes = outbox.reports_before(tx, job)
-        results = self._analysis.analyse(job, images, supersedes)
-        for result in results:
-            self._store.keep_result(job.study_uid, result.ref.sop_instance_uid, result.part10)
-        return results
+            return Case(
+                job=job,
+                images=jobs.images(tx, job),
+                study=jobs.study_images(tx, job.study_uid),
+                supersedes=results.reports_before(tx, job),
+            )
 
-    def _failed(self, job: Job, reason: str, *, may_help: bool) -> None:
-        if may_help and job.attempts < self._settings.attempts:
-            self._later(job, reason)
-            return
+    def _finish(
+        self, case: Case, made: Sequence[Result], refused: Cause | None = None, because: str = ""
+    ) -> None:
+        """Have every result durably on disk, and then the worklist name them."""
+        job, now = case.job, datetime.now(UTC)
+        for result in made:
+            self._store.keep_result(job.study_uid, result.ref.sop_instance_uid, result.part10)
+        to = self._analysis.destinations_of_notices if refused else self._analysis.destinations
+        wanted = to(job)
         with self._database.transaction() as tx:
-            queue.fail(tx, job, reason, now=datetime.now(UTC))
-        log.error("job.failed", extra={"problem": reason, "attempts": job.attempts})
+            queue.finish(tx, job, made, wanted, now=now, refused=refused, because=because)
+        fields = {"count": len(made)} | ({"problem": because} if because else {})
+        log.info("job.refused" if refused else "job.reported", extra=fields)
+
+    def _fail(self, job: Job, *reasons: str) -> None:
+        words = "; ".join(reasons)
+        with self._database.transaction() as tx:
+            queue.fail(tx, job, words, now=datetime.now(UTC))
+        log.error("job.failed", extra={"problem": words, "attempts": job.attempts})
 
     def _later(self, job: Job, reason: str) -> None:
         wait_s = queue.backoff_s(

@@ -13,7 +13,7 @@ from dicomnode.storage.database import Connection, insert_new
 from dicomnode.worklist import history
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.jobs import move
-from dicomnode.worklist.tables import instances, jobs, matches, results, studies
+from dicomnode.worklist.tables import instances, matches, results, studies
 
 __all__ = ["Arrival", "Entry", "enter", "note_conflict"]
 
@@ -47,7 +47,7 @@ def enter(tx: Connection, arrivals: Sequence[Arrival], *, now: datetime) -> list
     """Note objects, and make or reopen the jobs that they concern; what became of each, in order.
 
     A job that still waits, or that no worker has taken, counts the images in; one that was taken
-    gets a new revision; one that a person cancelled stays cancelled. Many at once come to the same
+    gets a new revision; one that is cancelled or held stays so. Many at once come to the same
     as one after the other, with fewer questions to the database.
     """
     batch = _Batch(tx, arrivals, now)
@@ -107,7 +107,7 @@ class _Batch:
 
     def finish(self) -> None:
         """Write what was put off, to be written all at once."""
-        _make_jobs(self._tx, self._first_jobs, now=self._now)
+        _jobs.make(self._tx, self._first_jobs, now=self._now)
         if self._matches:
             self._tx.execute(sa.insert(matches), self._matches)
         self._jobless -= {study_uid for study_uid, _ in self._first_jobs}
@@ -248,50 +248,31 @@ def _concern(
     """An image came for this pipeline: let the study's newest job wait for more, or make one."""
     newest = _jobs.newest(tx, study_uid, pipeline)
     if newest is None:
-        _make_jobs(tx, {(study_uid, pipeline): priority}, now=now)
+        _jobs.make(tx, {(study_uid, pipeline): priority}, now=now)
         return
     job_id, state = newest
-    if state in (State.WAITING, State.CANCELLED):
+    if state is State.WAITING or state in _LEFT_ALONE:
         return
     job = _jobs.get(tx, job_id, lock=True)  # a worker may be taking it at this moment
     if job.state in (State.READY, State.INCOMPLETE):
-        reopened = {"last_instance_id": None, "ready_at": None, "partial": False, "reason": ""}
-        move(tx, job, State.WAITING, now=now, detail="another image came", values=reopened)
-    elif job.state is not State.CANCELLED:
+        move(tx, job, State.WAITING, now=now, detail="another image came", values=_REOPENED)
+    elif job.state not in _LEFT_ALONE:
         revision = job.revision + 1
         words = f"an image came after job {job.id}: revision {revision}"
         made = {(study_uid, pipeline): priority}
-        _make_jobs(tx, made, now=now, revision=revision, detail=words)
+        _jobs.make(tx, made, now=now, revision=revision, detail=words)
 
 
-def _make_jobs(
-    tx: Connection,
-    wanted: Mapping[tuple[str, str], int],
-    *,
-    now: datetime,
-    revision: int = 1,
-    detail: str = "",
-) -> None:
-    """Make a waiting job for each study and pipeline, with its priority."""
-    rows = [
-        {
-            "study_uid": study_uid,
-            "pipeline": pipeline,
-            "revision": revision,
-            "state": State.WAITING,
-            "priority": priority,
-            "attempts": 0,
-            "partial": False,
-            "reason": "",
-            "not_before": now,
-            "created_at": now,
-            "updated_at": now,
-        }
-        for (study_uid, pipeline), priority in wanted.items()
-    ]
-    if rows:
-        made = tx.execute(sa.insert(jobs).returning(jobs.c.id, jobs.c.study_uid), rows).all()
-        history.note_jobs(tx, made, State.WAITING, now=now, detail=detail)
+#: A person decides: what came meanwhile counts when the job is retried.
+_LEFT_ALONE = frozenset({State.CANCELLED, State.HELD})
+_REOPENED = {
+    "last_instance_id": None,
+    "ready_at": None,
+    "partial": False,
+    "reason": "",
+    "refused": None,
+    "because": "",
+}
 
 
 def _hold(tx: Connection, arrival: Arrival, reason: str, *, now: datetime) -> None:

@@ -96,7 +96,7 @@ def ask(
         )
         .select_from(deliveries.join(results).outerjoin(commitments))
         .where(deliveries.c.peer == peer, deliveries.c.confirmed_at.is_(None), _SENT)
-        .where(deliveries.c.created_at >= owed_since, ~incomplete)
+        .where(deliveries.c.created_at >= owed_since, ~incomplete, results.c.withdrawn_at.is_(None))
         .where(commitments.c.id.is_(None) | (commitments.c.asked_at <= asked_before))
         .order_by(deliveries.c.id)
         .limit(min(limit, _AT_ONCE))
@@ -180,7 +180,7 @@ def _open(
             .select_from(deliveries.join(results))
             .where(results.c.sop_instance_uid.in_(uids[at : at + _AT_ONCE]))
             .where(deliveries.c.peer == asked.peer, deliveries.c.confirmed_at.is_(None), _SENT)
-            .where(deliveries.c.updated_at <= asked.asked_at)
+            .where(deliveries.c.updated_at <= asked.asked_at, results.c.withdrawn_at.is_(None))
         )
     ]
     for job_id in sorted({row.job_id for row in found}):

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dicomnode.errors import LeaseLost, NotFound
+from dicomnode.errors import Cause, LeaseLost, NotFound
 from dicomnode.records import InstanceRef, Job, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import history
@@ -21,9 +21,11 @@ __all__ = [
     "latest",
     "listed",
     "lock_study",
+    "make",
     "move",
     "newest",
     "select_jobs",
+    "study_images",
 ]
 
 _HERE = (
@@ -47,7 +49,7 @@ _EXPECTED = sa.case(
 _COLUMNS = (
     *(jobs.c[name] for name in ("id", "study_uid", "pipeline", "revision", "state", "priority")),
     *(jobs.c[name] for name in ("attempts", "lease", "partial", "reason", "ready_at")),
-    *(jobs.c[name] for name in ("not_before", "updated_at")),
+    *(jobs.c[name] for name in ("not_before", "updated_at", "refused", "because")),
     _EXPECTED,
     _HERE,
 )
@@ -61,7 +63,8 @@ def select_jobs(*more: sa.ColumnElement[Any]) -> sa.Select[Any]:
 def as_job(row: sa.RowMapping) -> Job:
     """A row of `select_jobs`."""
     found = {column.name: row[column.name] for column in _COLUMNS}
-    return Job(**found | {"state": State(row["state"])})
+    refused = row["refused"] and Cause(row["refused"])
+    return Job(**found | {"state": State(row["state"]), "refused": refused})
 
 
 def get(tx: Connection, job_id: int, *, lock: bool = False) -> Job:
@@ -123,22 +126,58 @@ def count(tx: Connection) -> dict[State, int]:
 def images(tx: Connection, job: Job) -> list[InstanceRef]:
     """The job's images, in order of arrival: those that matched its pipeline in time."""
     limit = sa.select(jobs.c.last_instance_id).where(jobs.c.id == job.id).scalar_subquery()
-    rows = tx.execute(
-        sa.select(
-            instances.c.sop_class_uid,
-            instances.c.sop_instance_uid,
-            instances.c.series_uid,
-            instances.c.study_uid,
-        )
-        .join(matches)
-        .where(
-            instances.c.study_uid == job.study_uid,
-            matches.c.pipeline == job.pipeline,
-            instances.c.id <= limit,
-        )
-        .order_by(instances.c.id)
-    )
-    return [InstanceRef(**row) for row in rows.mappings()]
+    mine = (matches.c.pipeline == job.pipeline) & (instances.c.id <= limit)
+    return _images(tx, job.study_uid, sa.select(*_REF).join(matches).where(mine))
+
+
+def study_images(tx: Connection, study_uid: str) -> list[InstanceRef]:
+    """All that is kept of a study, of whatever pipeline, in order of arrival; nothing of ours."""
+    return _images(tx, study_uid, sa.select(*_REF).where(instances.c.own.is_(False)))
+
+
+_REF = (
+    instances.c.sop_class_uid,
+    instances.c.sop_instance_uid,
+    instances.c.series_uid,
+    instances.c.study_uid,
+)
+
+
+def _images(tx: Connection, study_uid: str, which: sa.Select[Any]) -> list[InstanceRef]:
+    of_study = which.where(instances.c.study_uid == study_uid).order_by(instances.c.id)
+    return [InstanceRef(**row) for row in tx.execute(of_study).mappings()]
+
+
+def make(
+    tx: Connection,
+    wanted: Mapping[tuple[str, str], int],
+    *,
+    now: datetime,
+    revision: int = 1,
+    detail: str = "",
+) -> list[int]:
+    """Make a waiting job for each study and pipeline, with its priority; return their numbers."""
+    rows = [
+        {
+            "study_uid": study_uid,
+            "pipeline": pipeline,
+            "revision": revision,
+            "state": State.WAITING,
+            "priority": priority,
+            "attempts": 0,
+            "partial": False,
+            "reason": "",
+            "not_before": now,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for (study_uid, pipeline), priority in wanted.items()
+    ]
+    if not rows:
+        return []
+    made = tx.execute(sa.insert(jobs).returning(jobs.c.id, jobs.c.study_uid), rows).all()
+    history.note_jobs(tx, made, State.WAITING, now=now, detail=detail)
+    return [row.id for row in made]
 
 
 def move(

@@ -14,34 +14,30 @@ import sqlalchemy as sa
 from dicomnode.records import (
     Delivery,
     DeliveryState,
-    InstanceRef,
     Job,
     Outcome,
-    Presence,
     Result,
     ResultKind,
-    Score,
     State,
     Verdict,
 )
 from dicomnode.storage.database import Connection, one_at_a_time
 from dicomnode.worklist import history
 from dicomnode.worklist import jobs as _jobs
+from dicomnode.worklist import results as made
 from dicomnode.worklist.tables import deliveries, jobs, results
 
 __all__ = [
     "cancel",
     "claim",
     "give_back",
-    "has_results",
     "of_job",
     "owe",
     "owe_again",
     "owed_to",
     "peers_owed",
     "record",
-    "reports_before",
-    "results_of",
+    "settle",
 ]
 
 #: Not a parameter, so that the index of what is owed can be used.
@@ -51,13 +47,13 @@ _OWED = deliveries.c.state == sa.literal(DeliveryState.OWED, literal_execute=Tru
 def owe(
     tx: Connection,
     job: Job,
-    made: Sequence[Result],
+    new: Sequence[Result],
     wanted: Mapping[str, Collection[ResultKind]],
     *,
     now: datetime,
 ) -> None:
     """Record a job's results in the order in which they must leave; each peer is owed its kinds."""
-    for result in made:
+    for result in new:
         row = {
             "job_id": job.id,
             "study_uid": job.study_uid,
@@ -65,6 +61,7 @@ def owe(
             "sop_class_uid": result.ref.sop_class_uid,
             "series_uid": result.ref.series_uid,
             "kind": result.kind,
+            "model": result.model,
             "summary": {label: asdict(score) for label, score in result.summary.items()},
             "created_at": now,
         }
@@ -85,7 +82,7 @@ def owe(
 
 
 def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
-    """Send again what was refused or cancelled; a person asked for it."""
+    """Send again what was refused or cancelled, and not recalled; a person asked for it."""
     again = {
         "state": DeliveryState.OWED,
         "attempts": 0,
@@ -94,7 +91,7 @@ def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
         "updated_at": now,
     }
     stopped = deliveries.c.state.in_([DeliveryState.REFUSED, DeliveryState.CANCELLED])
-    mine = deliveries.c.job_id == job.id
+    mine = deliveries.c.result_id.in_(_standing(job.id))
     tx.execute(sa.update(deliveries).where(mine, stopped).values(again))
 
 
@@ -180,12 +177,14 @@ def record(
     }
     mine = (deliveries.c.id == delivery.id) & _OWED
     still_owed = tx.execute(sa.update(deliveries).where(mine).values(values)).rowcount == 1
-    if not still_owed:
-        message = f"{message} (no longer owed)"  # cancelled or sent by another meanwhile
+    if not still_owed:  # cancelled or sent by another meanwhile; the peer may have it all the same
+        message = f"{message} (no longer owed)"
+        tried = sa.update(deliveries).where(deliveries.c.id == delivery.id)
+        tx.execute(tried.values(attempts=deliveries.c.attempts + 1))
     detail = f"{delivery.kind} to {delivery.peer}: {message}"
     history.note(tx, delivery.study_uid, state, now=now, job_id=delivery.job_id, detail=detail)
     if still_owed:
-        _settle(tx, delivery.job_id, now=now)
+        settle(tx, delivery.job_id, now=now)
 
 
 _STATES = {
@@ -195,11 +194,11 @@ _STATES = {
 }
 
 
-def _settle(tx: Connection, job_id: int, *, now: datetime) -> None:
+def settle(tx: Connection, job_id: int, *, now: datetime) -> None:
     """End a job when nothing of it is owed any more."""
     rows = tx.execute(
         sa.select(deliveries.c.state, deliveries.c.peer, deliveries.c.message)
-        .where(deliveries.c.job_id == job_id)
+        .where(deliveries.c.result_id.in_(_standing(job_id)))
         .order_by(deliveries.c.id)
     ).all()
     job = _jobs.get(tx, job_id)
@@ -207,10 +206,21 @@ def _settle(tx: Connection, job_id: int, *, now: datetime) -> None:
         return
     refused = [f"{row.peer}: {row.message}" for row in rows if row.state == DeliveryState.REFUSED]
     if refused:
-        reason = "; ".join(dict.fromkeys(refused))
-        _jobs.move(tx, job, State.UNDELIVERED, now=now, detail=reason, values={"reason": reason})
+        to, reason = State.UNDELIVERED, "; ".join(dict.fromkeys(refused))
+    elif made.are_recalled(tx, job):
+        to, reason = State.WITHDRAWN, job.because
+    elif job.refused is not None:
+        to, reason = State.NOT_ANALYSED, job.because
     else:
-        _jobs.move(tx, job, State.DELIVERED, now=now, values={"reason": ""})
+        to, reason = State.DELIVERED, "" if rows else "there was nothing to send"
+    _jobs.move(tx, job, to, now=now, detail=reason, values={"reason": reason})
+
+
+def _standing(job_id: int) -> sa.Select[tuple[int]]:
+    """Numbers of a job's results that are not recalled."""
+    return sa.select(results.c.id).where(
+        results.c.job_id == job_id, results.c.withdrawn_at.is_(None)
+    )
 
 
 def give_back(
@@ -241,55 +251,6 @@ def give_back(
 def of_job(tx: Connection, job_id: int) -> list[Delivery]:
     """Every delivery of a job, in order."""
     return _deliveries(tx, deliveries.c.job_id == job_id)
-
-
-def has_results(tx: Connection, job: Job) -> bool:
-    """Were results ever made for this job?"""
-    return bool(tx.execute(sa.select(sa.exists().where(results.c.job_id == job.id))).scalar_one())
-
-
-def results_of(tx: Connection, job_id: int) -> list[tuple[InstanceRef, dict[str, Score]]]:
-    """A job's results, each with its scores by label, in the order in which they leave."""
-    rows = tx.execute(
-        sa.select(*_REF, results.c.summary).where(results.c.job_id == job_id).order_by(results.c.id)
-    )
-    return [(_ref(row), _scores(row["summary"])) for row in rows.mappings()]
-
-
-def reports_before(tx: Connection, job: Job) -> list[InstanceRef]:
-    """The report that this revision supersedes: the newest SR of an earlier one, if any."""
-    rows = tx.execute(
-        sa.select(*_REF)
-        .join(jobs, jobs.c.id == results.c.job_id)
-        .where(
-            jobs.c.study_uid == job.study_uid,
-            jobs.c.pipeline == job.pipeline,
-            jobs.c.revision < job.revision,
-            results.c.kind == ResultKind.SR,
-        )
-        .order_by(jobs.c.revision.desc(), results.c.id)
-        .limit(1)
-    )
-    return [_ref(row) for row in rows.mappings()]
-
-
-_REF = (
-    results.c.sop_class_uid,
-    results.c.sop_instance_uid,
-    results.c.series_uid,
-    results.c.study_uid,
-)
-
-
-def _scores(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
-    return {
-        label: Score(probability=said["probability"], presence=Presence(said["presence"]))
-        for label, said in summary.items()
-    }
-
-
-def _ref(row: sa.RowMapping) -> InstanceRef:
-    return InstanceRef(**{column.name: row[column.name] for column in _REF})
 
 
 def _deliveries(tx: Connection, which: sa.ColumnElement[bool]) -> list[Delivery]:

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from dicomnode.errors import LeaseLost, WrongStep
+from dicomnode.errors import Cause, LeaseLost, WrongStep
 from dicomnode.records import Job, Result, ResultKind, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import jobs as _jobs
-from dicomnode.worklist import outbox
+from dicomnode.worklist import outbox, results
 from dicomnode.worklist.jobs import move
 from dicomnode.worklist.states import OPEN
 from dicomnode.worklist.tables import instances, jobs, studies
@@ -26,6 +26,7 @@ __all__ = [
     "expire",
     "fail",
     "finish",
+    "hold",
     "later",
     "release",
     "renew",
@@ -89,14 +90,22 @@ def renew(tx: Connection, job: Job, *, lease_s: float, now: datetime) -> None:
 def finish(
     tx: Connection,
     job: Job,
-    results: Sequence[Result],
+    made: Sequence[Result],
     wanted: Mapping[str, Collection[ResultKind]],
     *,
     now: datetime,
+    refused: Cause | None = None,
+    because: str = "",
 ) -> None:
-    """Record the results, owe each peer what it wants, and move the job on: all or nothing."""
-    move(tx, job, State.REPORTED, now=now, values={"attempts": 0, "reason": ""})
-    outbox.owe(tx, job, results, wanted, now=now)
+    """Record the results, owe each peer what it wants, and move the job on: all or nothing.
+
+    `refused` and `because` where the results are notices, which say that there are none and why.
+    Where nobody is owed anything, the job ends with that.
+    """
+    said = {"refused": refused, "because": because, "reason": because, "attempts": 0}
+    move(tx, job, State.REPORTED, now=now, detail=because, values=said)
+    outbox.owe(tx, job, made, wanted, now=now)
+    outbox.settle(tx, job.id, now=now)
 
 
 def later(tx: Connection, job: Job, reason: str, *, wait_s: float, now: datetime) -> None:
@@ -117,18 +126,28 @@ def fail(tx: Connection, job: Job, reason: str, *, now: datetime) -> None:
     move(tx, job, State.FAILED, now=now, detail=reason, values={"reason": reason})
 
 
+def hold(tx: Connection, job: Job, reason: str, *, now: datetime) -> None:
+    """Nothing is made of these images before a person has looked at them."""
+    move(tx, job, State.HELD, now=now, detail=reason, values={"reason": reason})
+
+
 def expire(tx: Connection, *, attempts: int, now: datetime, worker: str | None = None) -> list[Job]:
     """Take back jobs whose lease ran out, or all that a dead `worker` held (`NODE/...` of a NODE).
 
-    A job that was started `attempts` times and never finished is failed: it may be what kills
-    the worker.
+    A job that was started `attempts` times and never finished may be what kills the worker: it is
+    refused, and the next claim only makes the notice. Where that ends like this, it is failed.
     """
     lost = _running(tx, jobs.c.lease_until < now if worker is None else _held_by(worker))
     for job in lost:
+        words = f"a worker was lost with this job; attempts: {job.attempts}"
         if job.attempts < attempts:
             move(tx, job, State.READY, now=now, detail=f"worker {job.lease} was lost")
+        elif job.refused is None:
+            given_up = {"refused": Cause.MODEL_FAILED, "because": words, "reason": words}
+            values = {"attempts": 0} | given_up
+            move(tx, job, State.READY, now=now, detail=words, values=values)
         else:
-            fail(tx, job, f"a worker was lost with this job; attempts: {job.attempts}", now=now)
+            fail(tx, job, job.because, now=now)
     return lost
 
 
@@ -149,6 +168,9 @@ def _running(tx: Connection, which: sa.ColumnElement[bool]) -> list[Job]:
 def retry(tx: Connection, job_id: int, *, now: datetime) -> Job:
     """A person asks for a job again: what failed is done again, what was refused is sent again.
 
+    What was not analysed, or was withdrawn, is done again as a new revision, which supersedes what
+    the peers have.
+
     Raises:
         NotFound: there is no such job.
         WrongStep: it has not ended badly, its images are gone, or there is a later revision.
@@ -162,18 +184,43 @@ def retry(tx: Connection, job_id: int, *, now: datetime) -> Job:
     newest = _jobs.latest(tx, job.study_uid, job.pipeline)
     if newest is not None and newest.revision > job.revision:
         raise WrongStep(f"job {job.id} is superseded by job {newest.id}; retry that one")
-    fresh: dict[str, object] = {"attempts": 0, "reason": "", "not_before": now}
-    if job.state is State.UNDELIVERED or outbox.has_results(tx, job):
-        move(tx, job, State.REPORTED, now=now, detail="retried by hand", values=fresh)
+    if job.state in (State.NOT_ANALYSED, State.WITHDRAWN):
+        return _analyse_again(tx, _revise(tx, job, now=now), job, now=now)
+    if job.state is State.UNDELIVERED or results.exist_for(tx, job):
+        fresh = {"attempts": 0, "reason": job.because, "not_before": now}
+        move(tx, job, State.REPORTED, now=now, detail=_BY_HAND, values=fresh)
         outbox.owe_again(tx, job, now=now)
         return _jobs.get(tx, job_id)
-    fresh |= {
+    return _analyse_again(tx, job, job, now=now)
+
+
+_BY_HAND = "retried by hand"
+
+
+def _revise(tx: Connection, job: Job, *, now: datetime) -> Job:
+    """The next revision of an ended job, still waiting."""
+    words = f"job {job.id} was retried by hand: revision {job.revision + 1}"
+    made = {(job.study_uid, job.pipeline): job.priority}
+    (job_id,) = _jobs.make(tx, made, now=now, revision=job.revision + 1, detail=words)
+    return _jobs.get(tx, job_id)
+
+
+def _analyse_again(tx: Connection, job: Job, before: Job, *, now: datetime) -> Job:
+    """Let a worker take the job, with all images that are here; `before` tells how it ended."""
+    was_short = before.state is State.INCOMPLETE or before.refused is Cause.INCOMPLETE
+    values = {
+        "attempts": 0,
+        "reason": "",
+        "refused": None,
+        "because": "",
+        "not_before": now,
         "last_instance_id": _last_instance_id(job),
-        "partial": job.partial or job.state is State.INCOMPLETE,
+        "expected": before.expected,
+        "partial": before.partial or was_short,
         "ready_at": job.ready_at or now,
     }
-    move(tx, job, State.READY, now=now, detail="retried by hand", values=fresh)
-    return _jobs.get(tx, job_id)
+    move(tx, job, State.READY, now=now, detail=_BY_HAND, values=values)
+    return _jobs.get(tx, job.id)
 
 
 def cancel(tx: Connection, job_id: int, *, now: datetime) -> Job:

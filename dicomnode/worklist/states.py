@@ -1,4 +1,13 @@
-"""The life of a job as a table of moves."""
+"""The life of a job as a table of moves.
+
+```
+ waiting ──▶ ready ──▶ running ──▶ reported ──▶ delivered, not-analysed, withdrawn
+    │          ▲          │            │                └──────▶ reported (recalled)
+    ▼          │ retry    ▼            ▼
+ incomplete    └──── held, failed  undelivered          cancelled (by hand, from any state
+                                                        that has not ended)
+```
+"""
 
 from collections.abc import Mapping
 
@@ -7,22 +16,32 @@ from dicomnode.records import State
 
 __all__ = ["ENDED", "MOVES", "OPEN", "step"]
 
+_CLOSED = {State.READY, State.INCOMPLETE, State.FAILED, State.CANCELLED}
+_WORKED = {State.READY, State.REPORTED, State.HELD, State.FAILED, State.CANCELLED}
+_TOLD = {State.DELIVERED, State.NOT_ANALYSED, State.WITHDRAWN, State.UNDELIVERED}
+
 MOVES: Mapping[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.READY, State.INCOMPLETE, State.FAILED, State.CANCELLED}),
+    State.WAITING: frozenset(_CLOSED),
     State.READY: frozenset({State.WAITING, State.RUNNING, State.CANCELLED}),
-    State.RUNNING: frozenset({State.READY, State.REPORTED, State.FAILED, State.CANCELLED}),
-    State.REPORTED: frozenset({State.DELIVERED, State.UNDELIVERED, State.CANCELLED}),
-    State.DELIVERED: frozenset(),
+    State.RUNNING: frozenset(_WORKED),
+    State.REPORTED: frozenset(_TOLD | {State.CANCELLED}),
+    State.DELIVERED: frozenset({State.REPORTED}),  # only by a recall
+    State.NOT_ANALYSED: frozenset(),
+    State.WITHDRAWN: frozenset(),
     State.INCOMPLETE: frozenset({State.WAITING, State.READY, State.CANCELLED}),
+    State.HELD: frozenset({State.READY, State.CANCELLED}),  # only by hand
     State.FAILED: frozenset({State.READY, State.CANCELLED}),  # only by hand
-    State.UNDELIVERED: frozenset({State.REPORTED, State.CANCELLED}),  # only by hand
-    State.CANCELLED: frozenset({State.READY, State.REPORTED}),  # only by hand
+    # Only by hand, and withdrawn where nothing was ever sent.
+    State.UNDELIVERED: frozenset({State.REPORTED, State.WITHDRAWN, State.CANCELLED}),
+    State.CANCELLED: frozenset({State.READY, State.REPORTED, State.WITHDRAWN}),
 }
 
 #: The node will do something by itself.
 OPEN = frozenset({State.WAITING, State.READY, State.RUNNING, State.REPORTED})
 #: Nothing more will happen, and nobody needs to look: retention may remove the images.
-ENDED = frozenset({State.DELIVERED, State.CANCELLED, State.INCOMPLETE})
+ENDED = frozenset(
+    {State.DELIVERED, State.NOT_ANALYSED, State.WITHDRAWN, State.CANCELLED, State.INCOMPLETE}
+)
 
 
 def step(now: State, to: State) -> State:

@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 import sqlalchemy as sa
 
+from dicomnode.errors import Cause
 from dicomnode.records import DeliveryState, Job, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import jobs as _jobs
@@ -20,6 +21,7 @@ __all__ = [
     "completeness",
     "expect",
     "first_received_after",
+    "last_received",
     "results_at",
     "waiting",
 ]
@@ -82,6 +84,13 @@ def completeness(
     return Completeness.PARTIAL if quiet_for_s >= limit_s else Completeness.WAIT
 
 
+def last_received(tx: Connection, study_uids: Collection[str]) -> dict[str, datetime]:
+    """When each study got its last image; aware, UTC."""
+    found = sa.select(studies.c.study_uid, studies.c.last_received_at)
+    rows = tx.execute(found.where(studies.c.study_uid.in_(study_uids)))
+    return {row.study_uid: row.last_received_at for row in rows}
+
+
 def expect(tx: Connection, study_uid: str, expected: int) -> None:
     """Note how many images the sending peer has of a study."""
     mine = studies.c.study_uid == study_uid
@@ -104,10 +113,19 @@ def results_at(tx: Connection, study_uid: str, peers: Collection[str]) -> int:
     return int(tx.execute(sent).scalar_one())
 
 
-def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "") -> bool:
+def close(
+    tx: Connection,
+    job: Job,
+    to: State,
+    *,
+    now: datetime,
+    reason: str = "",
+    refused: Cause | None = None,
+) -> bool:
     """Let a waiting job go on with the images that are here now, or end it.
 
-    False where an image came since `job` was read: then it goes on waiting.
+    With `refused` it goes on to a notice that says so, and is not analysed. False where an image
+    came since `job` was read: then it goes on waiting.
     """
     _jobs.lock_study(tx, job.study_uid)
     current = _jobs.get(tx, job.id, lock=True)
@@ -118,8 +136,10 @@ def close(tx: Connection, job: Job, to: State, *, now: datetime, reason: str = "
         "expected": current.expected,
         "last_instance_id": newest.scalar_subquery(),
         "ready_at": now,
-        "partial": to is State.READY and bool(reason),
+        "partial": to is State.READY and bool(reason) and refused is None,
         "reason": reason,
+        "refused": refused,
+        "because": reason if refused else "",
     }
     move(tx, current, to, now=now, detail=reason or _tally(current), values=values)
     return True

@@ -92,6 +92,8 @@ jobs = sa.Table(
     sa.Column("last_instance_id", _ID),  # the job's images are those up to here; open while waiting
     sa.Column("partial", sa.Boolean, nullable=False),
     sa.Column("reason", Words, nullable=False),
+    sa.Column("refused", sa.String(16)),  # the cause, where a notice goes out in place of results
+    sa.Column("because", Words, nullable=False, server_default=""),  # of that, or of the recall
     sa.Column("ready_at", UTCDateTime),
     sa.Column("not_before", UTCDateTime, nullable=False),
     sa.Column("created_at", UTCDateTime, nullable=False),
@@ -111,7 +113,9 @@ results = sa.Table(
     sa.Column("sop_class_uid", _UID, nullable=False),
     sa.Column("series_uid", _UID, nullable=False),
     sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("model", Words, nullable=False, server_default="", index=True),  # name@version
     sa.Column("summary", sa.JSON, nullable=False),  # by label: probability and presence
+    sa.Column("withdrawn_at", UTCDateTime),  # when it was recalled
     sa.Column("created_at", UTCDateTime, nullable=False),
     sqlite_autoincrement=True,
 )

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from dicomnode.errors import DatabaseAway, PeerAway
+from dicomnode.errors import Cause, DatabaseAway, PeerAway
 from dicomnode.node.completeness import CompletenessCheck
 from dicomnode.records import Association, Job, State
 from dicomnode.storage.database import Connection, Database
 from tests.completeness import MODALITY, Node, begin, checking
 from tests.factories import STUDY_UID, make_association, uid
 from tests.running import until
-from tests.worklist import after, delivered_job, enter, waiting_job
+from tests.worklist import PIPELINE, after, delivered_job, enter, waiting_job
 
 IMPATIENT = {"quiet_s": 0.01, "limit_s": 60.0}  #: so that a peer is asked again at once
 
@@ -82,11 +82,25 @@ def test_at_the_limit_a_short_study_is_processed_and_marked_partial(node: Node) 
     assert job.reason == "1 of 2 images came"
 
 
-def test_at_the_limit_a_short_study_is_left_out_where_the_pipeline_says_so(node: Node) -> None:
+def test_at_the_limit_a_short_study_is_refused_where_the_pipeline_says_so(node: Node) -> None:
     begin(node)
     check = node.check(lambda: 2, when_short="skip")
 
-    assert wait_for(node, check, State.INCOMPLETE, at_s=60).reason == "1 of 2 images came"
+    job = wait_for(node, check, State.READY, at_s=60)
+
+    assert (job.refused, job.partial) == (Cause.INCOMPLETE, False)
+    assert job.reason == job.because == "1 of 2 images came"
+
+
+def test_at_the_limit_a_short_study_is_left_out_where_nobody_wants_to_be_told(node: Node) -> None:
+    begin(node)
+    check = node.check(lambda: 2, when_short="skip")
+    silent = {"not_analysed": "nothing"}
+    node.pipelines[PIPELINE] = node.pipelines[PIPELINE].model_copy(update=silent)
+
+    job = wait_for(node, check, State.INCOMPLETE, at_s=60)
+
+    assert (job.refused, job.reason) == (None, "1 of 2 images came")
 
 
 def test_a_peer_that_answers_slower_than_the_quiet_time_is_still_heard(node: Node) -> None:

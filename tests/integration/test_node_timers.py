@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dicomnode.config.settings import NodeSettings
-from dicomnode.errors import StoreError
+from dicomnode.errors import Cause, StoreError
 from dicomnode.node.timers import Timers
 from dicomnode.records import Job, Peer, State
 from dicomnode.storage.database import Database
@@ -80,7 +80,9 @@ def test_a_lease_that_ran_out_gives_the_job_to_others(
     assert caplog.messages == ["lease.expired"]
 
 
-def test_a_job_that_lost_its_worker_too_often_has_failed(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_job_that_lost_its_worker_too_often_is_not_analysed_any_more(
+    sqlite_url: str, tmp_path: Path
+) -> None:
     database = Database(sqlite_url)
     works = Clockwork(database, tmp_path / "node", worklist={"attempts": 1})
     with database.transaction() as tx:
@@ -88,7 +90,7 @@ def test_a_job_that_lost_its_worker_too_often_has_failed(sqlite_url: str, tmp_pa
 
     works.timers().expire_leases()
 
-    assert works.job(job).state is State.FAILED
+    assert (works.job(job).state, works.job(job).refused) == (State.READY, Cause.MODEL_FAILED)
     assert works.job(job).reason == "a worker was lost with this job; attempts: 1"
     database.close()
 

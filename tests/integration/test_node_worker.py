@@ -9,24 +9,37 @@ import pytest
 
 from dicomnode.config.settings import WorklistSettings
 from dicomnode.errors import (
+    Cause,
     DatabaseAway,
     DicomnodeError,
     ModelError,
     NotAnalysable,
+    NotFound,
+    PatientsDiffer,
     PeerAway,
+    ReportError,
     StoreError,
     StoreFull,
 )
 from dicomnode.node.worker import Worker
-from dicomnode.records import Job, ResultKind, State
+from dicomnode.records import Job, ResultKind, State, Verdict
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, outbox, queue, studies
+from dicomnode.worklist import jobs, outbox, queue, results, studies
 from tests.factories import STUDY_UID
 from tests.fakes import FakeAnalysis, LeavingDatabase
 from tests.node import make_store, study_history
 from tests.running import until
-from tests.worklist import BOTH, delivered_job, make_ref, ready_job, waiting_job
+from tests.worklist import (
+    BOTH,
+    delivered_job,
+    enter,
+    make_ref,
+    ready_job,
+    refused_job,
+    say,
+    waiting_job,
+)
 
 SETTINGS = WorklistSettings(attempts=3, first_retry_s=60.0, longest_retry_s=60.0)
 AT_ONCE = WorklistSettings(attempts=3, first_retry_s=1e-6, longest_retry_s=1e-6)
@@ -54,11 +67,17 @@ class Bench:
 
     def result_uids(self, job: Job) -> list[str]:
         with self.database.reading() as tx:
-            return [ref.sop_instance_uid for ref, _ in outbox.results_of(tx, job.id)]
+            return [ref.sop_instance_uid for ref, _ in results.of_job(tx, job.id)]
 
     def owed(self) -> set[str]:
         with self.database.reading() as tx:
             return outbox.peers_owed(tx)
+
+    def deliver(self) -> None:
+        """The PACS takes all that it is owed."""
+        with self.database.transaction() as tx:
+            for item in outbox.owed_to(tx, "pacs"):
+                say(tx, item, Verdict.STORED)
 
     def on_disk(self, job: Job, kind: ResultKind) -> Path:
         parts = (job.study_uid, job.pipeline, job.revision, kind)
@@ -86,10 +105,10 @@ def crash(_: Job) -> None:
     raise SystemExit
 
 
-def give_back(database: Database) -> None:
+def give_back(database: Database, *, attempts: int = 5) -> None:
     """The lease of whoever crashed runs out."""
     with database.transaction() as tx:
-        assert queue.expire(tx, attempts=5, now=datetime.now(UTC) + timedelta(hours=1))
+        assert queue.expire(tx, attempts=attempts, now=datetime.now(UTC) + timedelta(hours=1))
 
 
 # --- the good way ---------------------------------------------------------------------------
@@ -128,21 +147,46 @@ def test_a_revision_is_shown_every_image_and_the_report_it_supersedes(bench: Ben
 
     bench.worker().work_once()
 
-    ((images, supersedes),) = bench.analysis.seen
-    assert [image.sop_instance_uid for image in images] == [
+    (case,) = bench.analysis.seen
+    assert [image.sop_instance_uid for image in case.images] == [
         make_ref("image", number).sop_instance_uid for number in (1, 2)
     ]
-    assert [report.sop_instance_uid for report in supersedes] == bench.result_uids(first)[1:]
+    assert [report.sop_instance_uid for report in case.supersedes] == bench.result_uids(first)[1:]
+
+
+def test_what_is_kept_of_the_study_for_others_is_shown_and_results_of_ours_are_not(
+    bench: Bench,
+) -> None:
+    with bench.database.transaction() as tx:
+        waiting_job(tx)
+        enter(tx, 2, pipelines={})
+        enter(tx, 3, own=True)
+        assert studies.close(tx, waiting_job(tx), State.READY, now=datetime.now(UTC))
+
+    bench.worker().work_once()
+
+    (case,) = bench.analysis.seen
+    assert [image.sop_instance_uid for image in case.images] == [
+        make_ref("image", 1).sop_instance_uid
+    ]
+    assert [image.sop_instance_uid for image in case.study] == [
+        make_ref("image", number).sop_instance_uid for number in (1, 2)
+    ]
 
 
 # --- failures -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "error", [NotAnalysable("no frame is an image"), ModelError("the weights were altered")]
+    ("error", "cause"),
+    [
+        (NotAnalysable("no frame is an image", Cause.NO_IMAGE), Cause.NO_IMAGE),
+        (ModelError("the weights were altered"), Cause.MODEL_FAILED),
+        (NotFound("there is no model chest"), Cause.MODEL_FAILED),
+    ],
 )
-def test_what_cannot_help_itself_fails_at_once_with_its_reason(
-    error: DicomnodeError, database: Database, tmp_path: Path
+def test_what_cannot_help_itself_is_told_at_once_in_the_place_of_the_results(
+    error: DicomnodeError, cause: Cause, database: Database, tmp_path: Path
 ) -> None:
     bench = Bench(database, tmp_path / "node")
     job = bench.ready()
@@ -150,8 +194,134 @@ def test_what_cannot_help_itself_fails_at_once_with_its_reason(
 
     bench.worker().work_once()
 
-    assert (bench.job(job).state, bench.job(job).reason) == (State.FAILED, str(error))
+    told = bench.job(job)
+    assert (told.state, told.reason, told.refused) == (State.REPORTED, str(error), cause)
+    assert bench.analysis.refused == [(cause, str(error))]
+    assert bench.owed() == {"pacs"}
+    assert bench.on_disk(job, ResultKind.SR).read_bytes() == b"notice"
+    bench.deliver()
+    assert (bench.job(job).state, bench.job(job).reason) == (State.NOT_ANALYSED, str(error))
+
+
+def test_where_nobody_wants_notices_the_job_fails_with_its_reason(bench: Bench) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(NotAnalysable("no frame is an image"))
+    bench.analysis.notices = {}
+
+    bench.worker().work_once()
+
+    assert (bench.job(job).state, bench.job(job).reason) == (State.FAILED, "no frame is an image")
+    assert (bench.owed(), bench.analysis.refused) == (set(), [])
+
+
+def test_a_result_that_may_not_leave_fails_the_job_and_no_notice_speaks_of_it(
+    bench: Bench,
+) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(ReportError("PatientName has no room"))
+
+    bench.worker().work_once()
+
+    assert (bench.job(job).state, bench.job(job).reason) == (
+        State.FAILED,
+        "PatientName has no room",
+    )
+    assert bench.analysis.refused == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ReportError("no header can be read"), "no header can be read"),
+        (IndexError("PATIENT^NAME"), "IndexError"),
+    ],
+)
+def test_where_no_notice_can_be_made_the_job_fails_with_both_reasons(
+    error: Exception, words: str, bench: Bench
+) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(NotAnalysable("no frame is an image"))
+    bench.analysis.while_refusing = raising(error)
+
+    bench.worker().work_once()
+
+    assert bench.job(job).state is State.FAILED
+    assert bench.job(job).reason == f"no frame is an image; no notice could be made: {words}"
     assert bench.owed() == set()
+
+
+def test_a_notice_that_the_disk_does_not_take_waits_and_is_not_forgotten(bench: Bench) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(NotAnalysable("no frame is an image"))
+    bench.analysis.while_refusing = raising(StoreFull("no room"))
+    worker = bench.worker(AT_ONCE)
+    worker.work_once()
+    assert (bench.job(job).state, bench.job(job).reason) == (State.READY, "no room")
+
+    bench.analysis.while_refusing = lambda job: None
+    worker.work_once()
+
+    assert bench.job(job).reason == "no frame is an image"
+    assert bench.job(job).refused is Cause.PIXELS
+
+
+@pytest.mark.parametrize("step", ["while_working", "while_refusing"])
+def test_images_of_two_patients_are_held_and_nothing_leaves(step: str, bench: Bench) -> None:
+    job = bench.ready()
+    bench.analysis.while_working = raising(NotAnalysable("no frame is an image"))
+    setattr(bench.analysis, step, raising(PatientsDiffer("PatientID, 2 values")))
+
+    bench.worker().work_once()
+
+    assert (bench.job(job).state, bench.job(job).reason) == (State.HELD, "PatientID, 2 values")
+    assert (bench.owed(), bench.result_uids(job)) == (set(), [])
+    assert not bench.worker().work_once()
+
+
+def test_a_study_that_was_refused_before_it_came_here_is_not_analysed(bench: Bench) -> None:
+    with bench.database.transaction() as tx:
+        job = refused_job(tx)
+
+    bench.worker().work_once()
+
+    assert bench.analysis.seen == []
+    assert bench.analysis.refused == [(Cause.INCOMPLETE, "1 of 2 images came")]
+    assert (bench.job(job).state, bench.job(job).reason) == (
+        State.REPORTED,
+        "1 of 2 images came",
+    )
+
+
+def test_a_job_that_kills_its_workers_is_told_of_by_one_that_only_makes_the_notice(
+    bench: Bench,
+) -> None:
+    job = bench.ready()
+    bench.analysis.before_recording = crash
+    worker = bench.worker(AT_ONCE)
+    for _ in range(AT_ONCE.attempts):
+        with pytest.raises(SystemExit):
+            worker.work_once()
+        give_back(bench.database, attempts=AT_ONCE.attempts)
+
+    worker.work_once()
+
+    assert bench.job(job).state is State.REPORTED
+    assert bench.job(job).reason == "a worker was lost with this job; attempts: 3"
+    assert len(bench.analysis.seen) == AT_ONCE.attempts
+
+
+def test_a_job_whose_notice_kills_the_workers_too_has_failed(bench: Bench) -> None:
+    job = bench.ready()
+    bench.analysis.before_recording = bench.analysis.while_refusing = crash
+    worker = bench.worker(AT_ONCE)
+    for _ in range(2 * AT_ONCE.attempts):
+        with pytest.raises(SystemExit):
+            worker.work_once()
+        give_back(bench.database, attempts=AT_ONCE.attempts)
+
+    assert bench.job(job).state is State.FAILED
+    assert bench.job(job).reason == "a worker was lost with this job; attempts: 3"
+    assert not worker.work_once()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +332,7 @@ def test_what_cannot_help_itself_fails_at_once_with_its_reason(
         (MemoryError(), "unexpected MemoryError; see the log"),
     ],
 )
-def test_what_may_help_itself_is_tried_later_and_fails_in_the_end(
+def test_what_may_help_itself_is_tried_later_and_told_in_the_end(
     error: Exception, reason: str, bench: Bench
 ) -> None:
     job = bench.ready()
@@ -175,7 +345,8 @@ def test_what_may_help_itself_is_tried_later_and_fails_in_the_end(
         assert (tried.state, tried.reason, tried.attempts) == (State.READY, reason, attempt)
     worker.work_once()
 
-    assert (bench.job(job).state, bench.job(job).reason) == (State.FAILED, reason)
+    assert (bench.job(job).state, bench.job(job).reason) == (State.REPORTED, reason)
+    assert bench.analysis.refused == [(Cause.MODEL_FAILED, reason)]
     assert not worker.work_once()
 
 
@@ -191,9 +362,9 @@ def test_what_breaks_while_results_are_recorded_has_an_end_too(bench: Bench) -> 
     for _ in range(AT_ONCE.attempts):
         assert worker.work_once()
 
-    assert bench.job(job).state is State.FAILED
     assert bench.job(job).reason == "unexpected LookupError; see the log"
-    assert bench.result_uids(job) == []
+    assert bench.job(job).refused is Cause.MODEL_FAILED
+    assert bench.on_disk(job, ResultKind.SR).read_bytes() == b"run 1"
 
 
 def test_the_disks_trouble_fails_no_job_however_long_it_lasts(bench: Bench) -> None:

@@ -20,10 +20,13 @@ from tests.worklist import (
     enter,
     events,
     failed_job,
+    held_job,
     make_arrival,
     make_results,
+    not_analysed_job,
     owed,
     ready_job,
+    refused_job,
     reported_job,
     running_job,
     say,
@@ -177,8 +180,19 @@ def test_an_image_for_an_incomplete_job_lets_it_wait_again(database: Database) -
     assert (again.partial, again.reason) == (False, "")
 
 
+def test_an_image_for_a_job_that_is_to_be_refused_lets_it_wait_again(database: Database) -> None:
+    with database.transaction() as tx:
+        job = refused_job(tx)
+        enter(tx, 2)
+        again = newest(tx)
+
+    assert (again.id, again.state) == (job.id, State.WAITING)
+    assert (again.refused, again.because, again.reason) == (None, "", "")
+
+
 @pytest.mark.parametrize(
-    "make", [running_job, reported_job, delivered_job, failed_job, undelivered_job]
+    "make",
+    [running_job, reported_job, delivered_job, not_analysed_job, failed_job, undelivered_job],
 )
 def test_an_image_after_a_job_was_taken_makes_a_new_revision(
     database: Database, make: Callable[[Connection], Job]
@@ -193,6 +207,13 @@ def test_an_image_after_a_job_was_taken_makes_a_new_revision(
         assert studies.close(tx, late, State.READY, now=after(70))
         assert len(jobs.images(tx, late)) == 3
         assert len(jobs.images(tx, job)) == 1
+
+
+def test_an_image_for_a_held_job_leaves_it_to_the_person(database: Database) -> None:
+    with database.transaction() as tx:
+        job = held_job(tx)
+        enter(tx, 2)
+        assert (newest(tx).id, newest(tx).state) == (job.id, State.HELD)
 
 
 def test_an_image_for_a_cancelled_job_changes_nothing_about_it(database: Database) -> None:

@@ -1,6 +1,6 @@
 from dicomnode.records import Delivery, DeliveryState, Job, ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, outbox, queue
+from dicomnode.worklist import history, jobs, outbox, queue, results
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
     NOW,
@@ -256,15 +256,15 @@ def test_an_answer_that_comes_twice_counts_once(database: Database) -> None:
 def test_a_revision_names_the_newest_report_before_it(database: Database) -> None:
     with database.transaction() as tx:
         first = delivered_job(tx)
-        assert outbox.reports_before(tx, first) == []
+        assert results.reports_before(tx, first) == []
         second = second_revision(tx, first)
-        assert outbox.reports_before(tx, second) == [make_results(first)[1].ref]
+        assert results.reports_before(tx, second) == [make_results(first)[1].ref]
         enter(tx, 3)
         third = jobs.latest(tx, STUDY_UID, first.pipeline)
         assert third is not None
-        assert outbox.reports_before(tx, third) == [make_results(second)[1].ref]
+        assert results.reports_before(tx, third) == [make_results(second)[1].ref]
         other = reported_job(tx, study_uid=uid("other study"))
-        assert outbox.reports_before(tx, other) == []
+        assert results.reports_before(tx, other) == []
 
 
 def test_a_peers_words_may_be_odd(database: Database) -> None:

@@ -3,10 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dicomnode.errors import LeaseLost, NotFound, WrongStep
+from dicomnode.errors import Cause, LeaseLost, NotFound, WrongStep
 from dicomnode.records import Job, Presence, ResultKind, Score, State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import history, jobs, outbox, queue, studies
+from dicomnode.worklist import history, jobs, outbox, queue, results, studies
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
     NOW,
@@ -169,18 +169,24 @@ def test_a_worker_that_comes_back_late_finds_its_lease_lost(database: Database) 
             with pytest.raises(LeaseLost):
                 step()
         assert jobs.get(tx, job.id) == again
-        assert not outbox.has_results(tx, job)
+        assert not results.exist_for(tx, job)
 
 
-def test_a_job_that_keeps_losing_its_worker_fails_with_the_reason(database: Database) -> None:
+def test_a_job_that_keeps_losing_its_worker_is_refused_and_in_the_end_failed(
+    database: Database,
+) -> None:
+    states = []
     with database.transaction() as tx:
         ready_job(tx)
-        for attempt in range(3):
+        for attempt in range(6):
             assert claim(tx, now=after(100 * attempt)) is not None
             (lost,) = queue.expire(tx, attempts=3, now=after(100 * attempt + 61))
-        job = jobs.get(tx, lost.id)
+            job = jobs.get(tx, lost.id)
+            states.append((job.state, job.refused))
         assert claim(tx, now=after(1000)) is None
 
+    assert states[:2] == [(State.READY, None)] * 2
+    assert states[2:5] == [(State.READY, Cause.MODEL_FAILED)] * 3
     assert job.state is State.FAILED
     assert job.reason == "a worker was lost with this job; attempts: 3"
 
@@ -204,7 +210,7 @@ def test_finish_owes_each_result_to_each_peer_captures_first(database: Database)
     with database.transaction() as tx:
         job = reported_job(tx, peers=("pacs", "archive"))
         owed = [(item.kind, item.peer) for item in outbox.of_job(tx, job.id)]
-        (capture, scores), (report, _) = outbox.results_of(tx, job.id)
+        (capture, scores), (report, _) = results.of_job(tx, job.id)
 
     assert (job.state, job.lease, job.attempts) == (State.REPORTED, None, 0)
     assert owed == [
@@ -231,7 +237,7 @@ def test_finish_is_all_or_nothing(database: Database) -> None:
 
     with database.reading() as tx:
         assert jobs.get(tx, job.id) == job
-        assert not outbox.has_results(tx, job)
+        assert not results.exist_for(tx, job)
         assert outbox.of_job(tx, job.id) == []
         assert events(tx)[-1] == "running"
 

@@ -12,7 +12,7 @@ import pytest
 from dicomnode.errors import LeaseLost, WrongStep
 from dicomnode.records import ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import arrivals, jobs, outbox, queue, retention, studies
+from dicomnode.worklist import arrivals, jobs, queue, results, retention, studies
 from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
@@ -220,7 +220,7 @@ def test_results_are_not_owed_for_a_job_that_is_being_cancelled(database: Databa
         )
 
     with database.reading() as tx:
-        assert not outbox.has_results(tx, job)
+        assert not results.exist_for(tx, job)
 
 
 # --- deliveries -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from dicomnode.records import Job, State
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, outbox, queue, retention, studies
+from dicomnode.worklist import history, jobs, queue, results, retention, studies
 from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
@@ -14,6 +14,8 @@ from tests.worklist import (
     delivered_job,
     enter,
     failed_job,
+    held_job,
+    not_analysed_job,
     ready_job,
     reported_job,
     running_job,
@@ -32,7 +34,7 @@ def incomplete_job(tx: Connection) -> Job:
     return jobs.get(tx, job.id)
 
 
-@pytest.mark.parametrize("make", [delivered_job, cancelled_job, incomplete_job])
+@pytest.mark.parametrize("make", [delivered_job, cancelled_job, incomplete_job, not_analysed_job])
 def test_what_is_over_goes_when_its_time_is_over(
     database: Database, make: Callable[[Connection], Job]
 ) -> None:
@@ -44,7 +46,8 @@ def test_what_is_over_goes_when_its_time_is_over(
 
 
 @pytest.mark.parametrize(
-    "make", [waiting_job, ready_job, running_job, reported_job, failed_job, undelivered_job]
+    "make",
+    [waiting_job, ready_job, running_job, reported_job, failed_job, held_job, undelivered_job],
 )
 def test_what_is_open_or_needs_a_person_stays(
     database: Database, make: Callable[[Connection], Job]
@@ -94,7 +97,7 @@ def test_a_forgotten_study_keeps_its_jobs_results_and_history(database: Database
         assert retention.to_remove(tx, before=after(10**6)) == []
         assert jobs.images(tx, job) == []
         assert jobs.get(tx, job.id).state is State.DELIVERED
-        assert len(outbox.results_of(tx, job.id)) == 2
+        assert len(results.of_job(tx, job.id)) == 2
         assert history.of_study(tx, STUDY_UID)[-1].event == "removed"
 
 
@@ -111,5 +114,5 @@ def test_a_study_that_comes_again_after_its_removal_makes_a_new_revision(
         assert (again.revision, again.received, again.expected) == (2, 1, None)
         assert studies.close(tx, again, State.READY, now=after(210))
         assert len(jobs.images(tx, again)) == 1
-        assert outbox.reports_before(tx, again) == [outbox.results_of(tx, first.id)[1][0]]
+        assert results.reports_before(tx, again) == [results.of_job(tx, first.id)[1][0]]
         assert retention.to_remove(tx, before=after(10**6)) == []

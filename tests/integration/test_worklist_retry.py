@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
-from dicomnode.errors import WrongStep
+from dicomnode.errors import Cause, WrongStep
 from dicomnode.records import DeliveryState, Job, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, outbox, queue, retention, studies
+from dicomnode.worklist import history, jobs, outbox, queue, results, retention, studies
 from tests.factories import STUDY_UID
 from tests.worklist import (
     NOW,
@@ -14,13 +14,18 @@ from tests.worklist import (
     delivered_job,
     enter,
     failed_job,
+    held_job,
+    make_results,
+    not_analysed_job,
     owed,
     ready_job,
+    refused_job,
     reported_job,
     running_job,
     say,
     undelivered_job,
     waiting_job,
+    wanted,
 )
 
 
@@ -57,6 +62,73 @@ def test_an_incomplete_job_that_is_retried_is_marked_partial(database: Database)
         again = queue.retry(tx, incomplete_job(tx).id, now=NOW)
         assert (again.state, again.partial) == (State.READY, True)
         assert len(jobs.images(tx, again)) == 1
+
+
+def test_what_was_not_analysed_is_done_again_as_a_revision_that_supersedes_the_notice(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        told = not_analysed_job(tx, images=2)
+        again = queue.retry(tx, told.id, now=after(5))
+        assert (again.state, again.revision, again.ready_at) == (State.READY, 2, after(5))
+        assert (again.refused, again.reason, again.partial) == (None, "", False)
+        assert jobs.images(tx, again) == jobs.images(tx, told)
+        assert results.reports_before(tx, again) == [make_results(told)[1].ref]
+        assert jobs.get(tx, told.id) == told
+        with pytest.raises(WrongStep, match=f"superseded by job {again.id}"):
+            queue.retry(tx, told.id, now=after(6))
+
+
+def test_a_short_study_that_was_not_analysed_is_done_by_hand_and_marked_partial(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        refused_job(tx)
+        job = claim(tx)
+        assert job is not None
+        assert (job.refused, job.because) == (Cause.INCOMPLETE, "1 of 2 images came")
+        finish_refused(tx, job, Cause.INCOMPLETE, Verdict.STORED)
+        assert jobs.get(tx, job.id).state is State.NOT_ANALYSED
+        assert queue.retry(tx, job.id, now=NOW).partial
+
+
+def test_a_notice_that_was_refused_is_sent_again_and_keeps_its_reason(database: Database) -> None:
+    with database.transaction() as tx:
+        job = running_job(tx)
+        finish_refused(tx, job, Cause.VIEW, Verdict.NEVER)
+        assert jobs.get(tx, job.id).reason == "pacs: never"
+        again = queue.retry(tx, job.id, now=NOW)
+        assert (again.state, again.reason) == (State.REPORTED, "not frontal")
+        for item in owed(tx):
+            say(tx, item, Verdict.STORED)
+        ended = jobs.get(tx, job.id)
+        assert (ended.state, ended.reason) == (State.NOT_ANALYSED, "not frontal")
+
+
+def finish_refused(tx: Connection, job: Job, cause: Cause, verdict: Verdict) -> None:
+    """A worker makes notices, and the peer says this of them."""
+    made, to = make_results(job), wanted("pacs")
+    queue.finish(tx, job, made, to, now=NOW, refused=cause, because="not frontal")
+    for item in owed(tx):
+        say(tx, item, verdict)
+
+
+def test_a_held_job_is_looked_at_again_with_all_images_that_came(database: Database) -> None:
+    with database.transaction() as tx:
+        job = held_job(tx)
+        enter(tx, 2)
+        assert jobs.get(tx, job.id).state is State.HELD
+        assert claim(tx, now=after(1000)) is None
+        again = queue.retry(tx, job.id, now=NOW)
+        assert (again.id, again.state, again.reason) == (job.id, State.READY, "")
+        assert len(jobs.images(tx, again)) == 2
+
+
+def test_a_refused_job_that_is_retried_is_analysed(database: Database) -> None:
+    with database.transaction() as tx:
+        job = queue.cancel(tx, refused_job(tx).id, now=NOW)
+        again = queue.retry(tx, job.id, now=NOW)
+        assert (again.refused, again.because, again.partial) == (None, "", True)
 
 
 def test_a_cancelled_job_that_is_retried_takes_the_images_that_came_meanwhile(
@@ -121,6 +193,7 @@ def test_a_job_whose_images_are_gone_is_not_retried(database: Database) -> None:
         running_job,
         reported_job,
         failed_job,
+        held_job,
         undelivered_job,
         incomplete_job,
     ],
@@ -141,6 +214,7 @@ def test_what_is_over_cannot_be_cancelled(database: Database) -> None:
     with database.transaction() as tx:
         delivered = delivered_job(tx)
         cancelled = queue.cancel(tx, failed_job(tx, study_uid="1.2.3").id, now=NOW)
-        for job in (delivered, cancelled):
+        told = not_analysed_job(tx, study_uid="1.2.4")
+        for job in (delivered, cancelled, told):
             with pytest.raises(WrongStep):
                 queue.cancel(tx, job.id, now=NOW)

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dicomnode.errors import LeaseLost, WrongStep
+from dicomnode.errors import Cause, LeaseLost, WrongStep
 from dicomnode.records import Delivery, DeliveryState, Job, State, Verdict
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import jobs, outbox, queue, studies
@@ -31,9 +31,12 @@ from tests.worklist import (
     delivered_job,
     enter,
     failed_job,
+    held_job,
     make_results,
+    not_analysed_job,
     owed,
     ready_job,
+    refused_job,
     reported_job,
     running_job,
     say,
@@ -47,11 +50,14 @@ LEASE_S = 60
 MOST_IMAGES = 4  #: more would keep the study waiting for ever
 
 
+ENDS = ("finish", "finish", "nothing made", "later", "fail", "hold", "release")
 ANSWERS = (Verdict.STORED, Verdict.STORED, Verdict.LATER, Verdict.NEVER)
 STARTS = (
-    *(waiting_job, ready_job, running_job, reported_job, delivered_job),
-    *(failed_job, undelivered_job),
+    *(waiting_job, ready_job, running_job, reported_job, delivered_job, refused_job),
+    *(not_analysed_job, held_job, failed_job, undelivered_job),
 )
+#: A person decides what becomes of such a job; images that come meanwhile count from then on.
+LEFT_ALONE = (State.CANCELLED, State.HELD)
 
 
 class OneStudy(RuleBasedStateMachine):
@@ -105,6 +111,15 @@ class OneStudy(RuleBasedStateMachine):
             for job in self.seen:
                 studies.close(tx, job, to, now=self.now)
 
+    @precondition(lambda self: self.seen)
+    @rule()
+    def the_timer_refuses(self) -> None:
+        with self.step() as tx:
+            for job in self.seen:
+                words = "1 of 2 images came"
+                cause = Cause.INCOMPLETE
+                studies.close(tx, job, State.READY, now=self.now, reason=words, refused=cause)
+
     @rule()
     def the_study_is_complete(self) -> None:
         self.the_timer_looks()
@@ -117,23 +132,29 @@ class OneStudy(RuleBasedStateMachine):
             self.held = [*self.held, job] if job else self.held
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), end=st.sampled_from(["finish", "finish", "later", "fail", "release"]))
+    @rule(data=st.data(), end=st.sampled_from(ENDS))
     def a_worker_ends(self, data: st.DataObject, end: str) -> None:
         job = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
         try:
             with self.step() as tx:
-                if end == "finish":
-                    queue.finish(
-                        tx, job, make_results(job), wanted("pacs", "archive"), now=self.now
-                    )
-                elif end == "later":
-                    queue.later(tx, job, "busy", wait_s=5, now=self.now)
-                elif end == "fail":
-                    queue.fail(tx, job, "no pixels", now=self.now)
-                elif job.lease is not None:
-                    queue.release(tx, job.lease, now=self.now)
+                self.job_ends(tx, job, end)
         except LeaseLost:
             pass
+
+    def job_ends(self, tx: Connection, job: Job, end: str) -> None:
+        match end:
+            case "finish" | "nothing made":
+                made = make_results(job) if end == "finish" else []
+                to, why, words = wanted("pacs", "archive"), job.refused, job.because
+                queue.finish(tx, job, made, to, now=self.now, refused=why, because=words)
+            case "later":
+                queue.later(tx, job, "busy", wait_s=5, now=self.now)
+            case "hold":
+                queue.hold(tx, job, "PatientID, 2 values", now=self.now)
+            case "fail":
+                queue.fail(tx, job, "no pixels", now=self.now)
+            case "release" if job.lease is not None:
+                queue.release(tx, job.lease, now=self.now)
 
     @precondition(lambda self: self.held)
     @rule()
@@ -188,7 +209,7 @@ class OneStudy(RuleBasedStateMachine):
 
     def no_image_is_forgotten(self, tx: Connection, found: list[Job]) -> None:
         assert bool(found) == bool(self.images)
-        if found and found[0].state not in (State.WAITING, State.CANCELLED):
+        if found and found[0].state not in (State.WAITING, *LEFT_ALONE):
             assert len(jobs.images(tx, found[0])) == self.images
         matched = sa.select(sa.func.count()).select_from(matches)
         assert tx.execute(matched).scalar_one() == self.images
@@ -197,8 +218,10 @@ class OneStudy(RuleBasedStateMachine):
 def deliveries_fit(job: Job, states: set[DeliveryState]) -> None:
     assert (DeliveryState.OWED in states) == (job.state is State.REPORTED)
     assert (job.lease is not None) == (job.state is State.RUNNING)
-    if job.state is State.DELIVERED:
-        assert states == {DeliveryState.SENT}
+    if job.state in (State.DELIVERED, State.NOT_ANALYSED):
+        assert states <= {DeliveryState.SENT}
+        assert (job.refused is not None) == (job.state is State.NOT_ANALYSED)
+        assert job.refused is None or job.reason == job.because != ""
     if job.state is State.UNDELIVERED:
         assert DeliveryState.REFUSED in states
 

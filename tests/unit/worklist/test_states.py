@@ -17,20 +17,28 @@ ARROWS = {
     ("ready", "cancelled"),
     ("running", "ready"),
     ("running", "reported"),
+    ("running", "held"),
     ("running", "failed"),
     ("running", "cancelled"),
     ("reported", "delivered"),
+    ("reported", "not-analysed"),
+    ("reported", "withdrawn"),
     ("reported", "undelivered"),
     ("reported", "cancelled"),
+    ("delivered", "reported"),
     ("incomplete", "waiting"),
     ("incomplete", "ready"),
     ("incomplete", "cancelled"),
+    ("held", "ready"),
+    ("held", "cancelled"),
     ("failed", "ready"),
     ("failed", "cancelled"),
     ("undelivered", "reported"),
+    ("undelivered", "withdrawn"),
     ("undelivered", "cancelled"),
     ("cancelled", "ready"),
     ("cancelled", "reported"),
+    ("cancelled", "withdrawn"),
 }
 
 
@@ -57,4 +65,4 @@ def test_what_is_open_has_not_ended() -> None:
 
 
 def test_what_neither_goes_on_nor_is_over_waits_for_a_person() -> None:
-    assert set(State) - OPEN - ENDED == {State.FAILED, State.UNDELIVERED}
+    assert set(State) - OPEN - ENDED == {State.HELD, State.FAILED, State.UNDELIVERED}
