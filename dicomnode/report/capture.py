@@ -4,20 +4,23 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from PIL import Image
+from pydicom import DataElement, Dataset, config
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, FrameRef, Prediction, Presence
+from dicomnode.records import Finding, FrameRef, Prediction, Presence, Refusal
 from dicomnode.report import codes, identity, wording
-from dicomnode.report.overlay import overlaid
-from dicomnode.report.panel import panel
+from dicomnode.report.overlay import Pixels, overlay
+from dicomnode.report.panel import notice_sheet, panel
 from dicomnode.report.reading import value
 from dicomnode.report.request import Making, Order, Source
 
-__all__ = ["captures", "subjects"]
+__all__ = ["captures", "notice_capture", "overlaid", "subjects"]
 
 _LARGEST_SIDE = 65535  # Rows and Columns are US
+_LARGEST_ASPECT = 4.0  # of a pixel; beyond, what the header says is taken for a mistake
+_SQUARE = 0.01  # how far from 1 an aspect may be without the eye minding
 
 
 def subjects(prediction: Prediction) -> list[Finding | None]:
@@ -33,66 +36,125 @@ def captures(making: Making) -> Iterator[tuple[Dataset, Finding | None]]:
         yield _capture(making, subject, number), subject
 
 
+def notice_capture(
+    header: Dataset, refusal: Refusal, order: Order, *, uid: str, series_uid: str
+) -> Dataset:
+    """A page in the place of a picture: not analysed, and why.
+
+    It shows no image and names none as its source: nobody shall take it for one.
+    """
+    ds = _new(header, header, uid)
+    identity.add_series(ds, refusal, order, series_uid, "AI: NOT ANALYSED", "0")
+    identity.add_equipment(ds, header, refusal.model, order)
+    ds.ImageType = ["ORIGINAL", "SECONDARY"]  # derived from no image (PS3.3 C.7.6.1.1.2)
+    ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
+    ds.PatientOrientation = ""
+    ds.BurnedInAnnotation = "NO"  # all that is drawn is our own
+    identity.put(ds, "ImageComments", order.words.say("notice.negative"))
+    sheet = notice_sheet(refusal, order)
+    sheet.draw(_add_pixels(ds, sheet.rows, sheet.columns))
+    return ds
+
+
+def overlaid(source: Source, frame: FrameRef, subject: Finding | None) -> Pixels:
+    """A frame with heat and regions of a finding, its pixels square.
+
+    Raises:
+        ReportError: the frame, its display and its heat map differ in size.
+    """
+    shown = _shown(source, frame, subject)
+    picture = np.empty(shown.shape, dtype=np.uint8)
+    _copy(picture, shown, subject)
+    wide, high = _square_size(source.header(frame.image), frame)
+    if (high, wide) == (frame.rows, frame.columns):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((wide, high), Image.Resampling.BILINEAR))
+
+
 def _capture(making: Making, subject: Finding | None, number: int) -> Dataset:
     source, prediction, order = making.source, making.prediction, making.order
     frame = subject.frame if subject else prediction.frames[0]
     header = source.header(frame.image)
-    ds = identity.copied(identity.one_patient(source.headers))
-    ds.SOPClassUID = SecondaryCaptureImageStorage
-    ds.SOPInstanceUID = making.uid("sc", str(number))
-    # The source's modality: with OT, OHIF lays a cine bar over the picture.
-    ds.Modality = value(header, "Modality") or "OT"
+    ds = _new(identity.one_patient(source.headers), header, making.uid("sc", str(number)))
     identity.add_series(ds, prediction, order, making.uid("sc", "series"), "AI result", "0")
     identity.add_equipment(ds, header, prediction.model, order)
     ds.InstanceNumber = number
+    _add_image(ds, header, prediction, order, subject)
+    wide, high = _square_size(header, frame)
+    unscaled = (high, wide) == (frame.rows, frame.columns)
+    _add_references(ds, frame, unscaled)
+    beside = panel(prediction, order, subject, high)
+    picture = _add_pixels(ds, max(high, beside.rows), wide + beside.columns)
+    beside.draw(picture[:, wide:])
+    picture[high:, :wide] = 0
+    if unscaled:
+        _copy(picture[:high, :wide], _shown(source, frame, subject), subject)
+    else:
+        picture[:high, :wide] = overlaid(source, frame, subject)
+    return ds
+
+
+def _new(patient: Dataset, header: Dataset, uid: str) -> Dataset:
+    """What every capture has, whatever it shows."""
+    ds = identity.copied(patient)
+    ds.SOPClassUID = SecondaryCaptureImageStorage
+    ds.SOPInstanceUID = uid
+    # The source's modality: with OT, OHIF lays a cine bar over the picture.
+    ds.Modality = value(header, "Modality") or "OT"
     ds.ConversionType = "WSD"
-    _add_image(ds, header, prediction, subject)
-    _add_references(ds, frame)
-    _add_pixels(ds, _picture(source, prediction, order, subject, frame))
+    if found := value(header, "BodyPartExamined"):
+        identity.put(ds, "BodyPartExamined", found)
+    if not found or value(header, "Laterality") in ("L", "R"):
+        identity.put(ds, "Laterality", value(header, "Laterality"))  # type 2C: of a paired part
     return ds
 
 
 def _add_image(
-    ds: Dataset, header: Dataset, prediction: Prediction, subject: Finding | None
+    ds: Dataset, header: Dataset, prediction: Prediction, order: Order, subject: Finding | None
 ) -> None:
     """General Image module; what the source says of its pixels is true of ours."""
     ds.ImageType = ["DERIVED", "SECONDARY"]
     ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
     identity.put(ds, "PatientOrientation", value(header, "PatientOrientation"))
-    for keyword in ("BodyPartExamined", "BurnedInAnnotation", "RecognizableVisualFeatures"):
+    for keyword in ("BurnedInAnnotation", "RecognizableVisualFeatures"):
         if found := value(header, keyword):
             identity.put(ds, keyword, found)
-    if "BodyPartExamined" not in ds or value(header, "Laterality") in ("L", "R"):
-        identity.put(ds, "Laterality", value(header, "Laterality"))  # type 2C: of a paired part
     if value(header, "LossyImageCompression") == "01":
         ds.LossyImageCompression = "01"
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
             if found := value(header, keyword):
                 identity.put(ds, keyword, found)
-    if ratio := _pixel_aspect_ratio(header):
-        identity.put(ds, "PixelAspectRatio", ratio)
     shown = subject.label if subject else "no finding above its threshold"
     model = prediction.model
     method = (
         f"{model.explanation} heat map of" if subject and subject.heat is not None else "frame:"
     )
-    ds.DerivationDescription = f"{method} {shown}, by {model.name} {model.version}"[:1024]
-    ds.ImageComments = wording.CAUTION
+    told = f"{method} {shown}, by {model.name} {model.version}"
+    identity.put(ds, "DerivationDescription", told[:1024])
+    identity.put(ds, "ImageComments", order.words.say("caution"))
 
 
-def _pixel_aspect_ratio(header: Dataset) -> str:
-    """Height to width of a pixel as two integers, where it is not square (PS3.3 C.7.6.3.1.7)."""
-    if ratio := value(header, "PixelAspectRatio"):
-        return ratio
+def _square_size(header: Dataset, frame: FrameRef) -> tuple[int, int]:
+    """Columns and rows of the frame when its pixels are made square, by adding to the longer side.
+
+    Viewers differ in whether they heed PixelAspectRatio (PS3.3 C.7.6.3.1.7); none draws a panel
+    well that has to be stretched.
+    """
+    ratio = value(header, "PixelAspectRatio")
     spacing = value(header, "PixelSpacing") or value(header, "ImagerPixelSpacing")
     try:
-        row, column = (round(float(part) * 100_000) for part in spacing.split("\\"))
-    except ValueError:
-        return ""
-    return "" if row == column or min(row, column) <= 0 else f"{row}\\{column}"
+        high, wide = (float(part) for part in (ratio or spacing).split("\\"))
+        aspect = high / wide
+    except (ValueError, ZeroDivisionError):
+        aspect = 1.0
+    if abs(aspect - 1) < _SQUARE or not 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT:
+        return frame.columns, frame.rows
+    if aspect > 1:
+        return frame.columns, round(frame.rows * aspect)
+    return round(frame.columns / aspect), frame.rows
 
 
-def _add_references(ds: Dataset, frame: FrameRef) -> None:
+def _add_references(ds: Dataset, frame: FrameRef, unscaled: bool) -> None:
     """Where the picture comes from: General Reference and Common Instance Reference modules."""
     source = Dataset()
     source.ReferencedSOPClassUID = frame.image.sop_class_uid
@@ -102,7 +164,7 @@ def _add_references(ds: Dataset, frame: FrameRef) -> None:
     if frame.frame is not None:
         source.ReferencedFrameNumber = frame.frame
     source.PurposeOfReferenceCodeSequence = [codes.coded(codes.SOURCE_OF_PROCESSING)]
-    source.SpatialLocationsPreserved = "YES"
+    source.SpatialLocationsPreserved = "YES" if unscaled else "NO"
     ds.SourceImageSequence = [source]
     series = Dataset()
     series.SeriesInstanceUID = frame.image.series_uid
@@ -110,36 +172,36 @@ def _add_references(ds: Dataset, frame: FrameRef) -> None:
     ds.ReferencedSeriesSequence = [series]
 
 
-def _picture(
-    source: Source,
-    prediction: Prediction,
-    order: Order,
-    subject: Finding | None,
-    frame: FrameRef,
-) -> NDArray[np.uint8]:
-    """The frame at (0, 0), unscaled; the panel right of it."""
+def _shown(source: Source, frame: FrameRef, subject: Finding | None) -> NDArray[np.uint8]:
     shown = source.display(frame)
-    heat, regions = (subject.heat, subject.regions) if subject else (None, ())
+    heat = subject.heat if subject else None
     expected = (frame.rows, frame.columns)
     if shown.shape != (*expected, 3) or (heat is not None and heat.shape != expected):
         raise ReportError("the frame, its display and its heat map differ in size")
-    beside = panel(prediction, order, subject, frame.rows)
-    rows, columns = beside.shape[0], frame.columns + beside.shape[1]
+    return shown
+
+
+def _copy(picture: Pixels, shown: NDArray[np.uint8], subject: Finding | None) -> None:
+    for channel in range(3):  # of a grey frame, the three are one in memory
+        picture[..., channel] = shown[..., channel]
+    if subject:
+        overlay(picture, subject.heat, subject.regions)
+
+
+def _add_pixels(ds: Dataset, rows: int, columns: int) -> Pixels:
+    """A picture to be drawn on where it lies in the dataset: it is too large to be copied."""
     if max(rows, columns) > _LARGEST_SIDE:
         raise ReportError("the frame leaves no room for a panel beside it")
-    canvas = np.zeros((rows, columns, 3), dtype=np.uint8)
-    canvas[: frame.rows, : frame.columns] = overlaid(shown, heat, regions)
-    canvas[:, frame.columns :] = beside
-    return canvas
-
-
-def _add_pixels(ds: Dataset, picture: NDArray[np.uint8]) -> None:
     ds.SamplesPerPixel = 3
     ds.PhotometricInterpretation = "RGB"
     ds.PlanarConfiguration = 0
-    ds.Rows, ds.Columns = picture.shape[:2]
+    ds.Rows, ds.Columns = rows, columns
     ds.BitsAllocated = ds.BitsStored = 8
     ds.HighBit = 7
     ds.PixelRepresentation = 0
-    data = picture.tobytes()
-    ds.add_new("PixelData", "OB", data + b"\0" * (len(data) % 2))
+    size = rows * columns * 3
+    data = np.empty(size + size % 2, dtype=np.uint8)
+    data[size:] = 0
+    # pydicom would not know this buffer, and keeps it as it is.
+    ds.add(DataElement("PixelData", "OB", data.data, validation_mode=config.IGNORE))
+    return data[:size].reshape(rows, columns, 3)

@@ -84,9 +84,10 @@ def _pixel_length(ds: Plain) -> Iterator[str]:
 
 
 def _picture(ds: Plain) -> Iterator[str]:
-    """A derived colour image that says where it comes from."""
-    if "\\".join(ds["ImageType"]) != "DERIVED\\SECONDARY":
-        yield "ImageType is not that of a derived image (C.7.6.1)"
+    """A colour image that says where it comes from, or a page that comes from no image."""
+    kind = "\\".join(ds["ImageType"])
+    if kind not in ("DERIVED\\SECONDARY", "ORIGINAL\\SECONDARY"):
+        yield "ImageType is not that of a secondary image (C.7.6.1)"
     if ds["PhotometricInterpretation"] != "RGB" or ds["SamplesPerPixel"] != 3:
         yield "PhotometricInterpretation is not that of a colour image (C.7.6.3)"
     if ds.get("PlanarConfiguration") != 0:
@@ -96,7 +97,8 @@ def _picture(ds: Plain) -> Iterator[str]:
     if "Laterality" not in ds and not ds.get("BodyPartExamined"):
         yield "Laterality is missing where the body part is unknown (C.7.3.1)"
     sources = ds.get("SourceImageSequence", [])
-    if not sources or not all(item.get("PurposeOfReferenceCodeSequence") for item in sources):
+    named = [bool(item.get("PurposeOfReferenceCodeSequence")) for item in sources]
+    if not all(named) or bool(named) != kind.startswith("DERIVED"):
         yield "SourceImageSequence does not say where the picture comes from (C.7.6.1)"
     if "WindowCenter" in ds or "WindowWidth" in ds:
         yield "WindowCenter has no meaning in a colour image (C.11.2)"

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from dicomnode.records import Region
 
-__all__ = ["colours", "overlaid"]
+__all__ = ["Pixels", "colours", "overlay"]
 
 Pixels = NDArray[np.uint8]  # (rows, columns, 3)
 
@@ -18,6 +18,8 @@ _COLOURS = np.array([(70, 20, 110), (205, 45, 80), (250, 150, 20), (255, 245, 15
 
 _FAINT = 0.2  # heat below this leaves the image as it is
 _STRONGEST = 0.6  # of the colour, so that anatomy always shows through
+
+_BAND = 64  # rows that are blended at a time: what is in hand stays in the processor's cache
 
 _LINE = (255, 255, 255)
 _HALO = (0, 0, 0)
@@ -29,24 +31,52 @@ def colours(heat: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack(channels, axis=-1).astype(np.float32)
 
 
-def overlaid(frame: Pixels, heat: NDArray[np.float32] | None, regions: Sequence[Region]) -> Pixels:
-    """The frame with heat blended in where there is any, and regions outlined."""
-    blended = frame if heat is None else _blended(frame, heat)
-    picture = Image.fromarray(blended)
-    pen = ImageDraw.Draw(picture)
-    width = max(1, min(frame.shape[:2]) // 300)
+def overlay(picture: Pixels, heat: NDArray[np.float32] | None, regions: Sequence[Region]) -> None:
+    """Blend heat into a picture of its size where there is any, and outline regions on it."""
+    if heat is not None:
+        for top in range(0, len(heat), _BAND):
+            _blend(picture[top : top + _BAND], heat[top : top + _BAND])
     for region in regions:
-        points = [*region.outline, region.outline[0]]
-        pen.line(points, fill=_HALO, width=width + 2 * max(1, width // 2), joint="curve")
-        pen.line(points, fill=_LINE, width=width, joint="curve")
-    return np.asarray(picture)
+        _outline(picture, region)
 
 
-def _blended(frame: Pixels, heat: NDArray[np.float32]) -> Pixels:
-    strength = np.clip((heat - _FAINT) / (1 - _FAINT), 0, 1)
-    blended = frame.copy()
-    rows, columns = np.nonzero(strength)
-    share = _STRONGEST * strength[rows, columns, np.newaxis] ** 0.75
-    mixed = (1 - share) * frame[rows, columns] + share * colours(heat[rows, columns])
-    blended[rows, columns] = np.rint(mixed).astype(np.uint8)
-    return blended
+def _blend(band: Pixels, heat: NDArray[np.float32]) -> None:
+    hot = np.flatnonzero((heat > _FAINT).any(axis=0))
+    if not hot.size:
+        return
+    inside = slice(hot[0], hot[-1] + 1)
+    strength = np.clip((heat[:, inside] - _FAINT) / (1 - _FAINT), 0, 1)
+    entry = np.rint(strength * 255).astype(np.uint16) << 8
+    for channel, mixed in enumerate(_MIXED):
+        band[:, inside, channel] = mixed[entry | band[:, inside, channel]]
+
+
+def _mixed() -> NDArray[np.uint8]:
+    """(3, 65536): each channel of a pixel with heat over it, at 256 * strength + its value."""
+    strength = np.linspace(0, 1, 256)
+    share = _STRONGEST * strength[:, np.newaxis] ** 0.75
+    tint = colours((_FAINT + (1 - _FAINT) * strength).astype(np.float32))
+    value = np.arange(256)
+    channels = [(1 - share) * value + share * tint[:, [channel]] for channel in range(3)]
+    return np.rint(channels).astype(np.uint8).reshape(3, -1)
+
+
+_MIXED = _mixed()
+
+
+def _outline(picture: Pixels, region: Region) -> None:
+    """A white line with a dark edge, round the region."""
+    width = max(1, min(picture.shape[:2]) // 300)
+    margin = 2 * width + 2
+    points = np.array([*region.outline, region.outline[0]])
+    left, top = np.maximum(np.floor(points.min(axis=0)).astype(int) - margin, 0)
+    right, bottom = np.ceil(points.max(axis=0)).astype(int) + margin
+    crop = picture[top:bottom, left:right]
+    drawn = Image.new("L", (crop.shape[1], crop.shape[0]))
+    pen = ImageDraw.Draw(drawn)
+    path = [(float(x - left), float(y - top)) for x, y in points]
+    pen.line(path, fill=1, width=width + 2 * max(1, width // 2), joint="curve")
+    pen.line(path, fill=2, width=width, joint="curve")
+    mask = np.asarray(drawn)
+    rows, columns = np.nonzero(mask)
+    crop[rows, columns] = np.array([_HALO, _HALO, _LINE], dtype=np.uint8)[mask[rows, columns]]

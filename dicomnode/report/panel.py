@@ -5,26 +5,16 @@ said in words; colour only repeats it.
 """
 
 from collections.abc import Sequence
+from itertools import groupby
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
-
-from dicomnode.records import Finding, Prediction, Presence
+from dicomnode.records import Finding, Prediction, Presence, Refusal
 from dicomnode.report import wording
-from dicomnode.report.overlay import colours
 from dicomnode.report.request import Order
+from dicomnode.report.sheet import QUIET, TEXT, Colour, Sheet
 
-__all__ = ["panel"]
+__all__ = ["BARS", "minute", "notice_sheet", "notice_small_print", "panel"]
 
-Colour = tuple[int, int, int]
-
-_BACKGROUND: Colour = (16, 18, 22)
-_TEXT: Colour = (236, 239, 243)
-_QUIET: Colour = (168, 176, 186)
-_RULE: Colour = (64, 70, 79)
-_WARNING: Colour = (255, 196, 84)
-_BAR = {
+BARS: dict[Presence, Colour] = {
     Presence.PRESENT: (240, 150, 20),
     Presence.UNDETERMINED: (120, 185, 235),
     Presence.ABSENT: (112, 124, 138),
@@ -33,179 +23,122 @@ _BAR = {
 _SMALLEST_PX = 14  # of text, below which it is hard to read
 _SMALL = 0.9  # of the size of the text, for what stands back
 _WIDTH = 25  # of the panel, in heights of its text
+_ROWS_TO_TEXT = 42  # rows of a frame for each pixel of the largest text beside it
+
+_NOTICE_PX, _NOTICE_WIDTH, _NOTICE_ROWS = 28, 36, 756
 
 
-def panel(
-    prediction: Prediction, order: Order, subject: Finding | None, frame_rows: int
-) -> NDArray[np.uint8]:
+def panel(prediction: Prediction, order: Order, subject: Finding | None, frame_rows: int) -> Sheet:
     """The panel for a picture of `subject`, or of a frame with nothing found.
 
-    Its text is as large as fits beside the frame; beside a small frame it grows below it.
+    Its text is as large as fits beside the frame; beside a small frame it is taller than that.
     """
-    size = max(_SMALLEST_PX, frame_rows // 36)
+    size = max(_SMALLEST_PX, frame_rows // _ROWS_TO_TEXT)
     while True:
-        page = _Page(size)
-        _fill(page, prediction, order, subject)
-        if page.y <= frame_rows or size == _SMALLEST_PX:
-            return page.cut(max(page.y, frame_rows))
-        size = max(_SMALLEST_PX, size * 9 // 10)
+        sheet = Sheet(size, _WIDTH)
+        _fill(sheet, prediction, order, subject)
+        if sheet.rows <= frame_rows or size == _SMALLEST_PX:
+            return sheet
+        size = max(_SMALLEST_PX, min(size - 1, size * frame_rows // sheet.rows))
 
 
-class _Page:
-    """A column that is written from top to bottom."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.y = size  #: where the next line begins
-        self._left, self._right = size, (_WIDTH - 1) * size
-        self._image = Image.new("RGB", (_WIDTH * size, 4 * size), _BACKGROUND)
-
-    def cut(self, rows: int) -> NDArray[np.uint8]:
-        self._reach(rows)
-        return np.asarray(self._image.crop((0, 0, self._image.width, rows)))
-
-    def _reach(self, y: int) -> ImageDraw.ImageDraw:
-        """A pen for an image that is at least so high."""
-        if y > self._image.height:
-            taller = Image.new("RGB", (self._image.width, 2 * y), _BACKGROUND)
-            taller.paste(self._image, (0, 0))
-            self._image = taller
-        return ImageDraw.Draw(self._image)
-
-    def space(self, of: float) -> None:
-        self.y += round(of * self.size)
-
-    def rule(self) -> None:
-        self.space(0.5)
-        pen = self._reach(self.y + self.size)
-        thick = max(1, self.size // 14)
-        pen.rectangle((self._left, self.y, self._right - 1, self.y + thick - 1), fill=_RULE)
-        self.space(0.6)
-
-    def write(
-        self, text: str, colour: Colour = _TEXT, scale: float = 1.0, *, end: str = ""
-    ) -> None:
-        """A paragraph, broken at the right edge; `end` stands at the right of its first line."""
-        font = ImageFont.load_default(round(self.size * scale))
-        step = round(self.size * scale * 1.3)
-        taken = font.getlength(end + "  ") if end else 0.0
-        for line in _lines(text, font, self._right - self._left - taken):
-            pen = self._reach(self.y + 2 * step)
-            pen.text((self._left, self.y), line, font=font, fill=colour)
-            if end:
-                pen.text((self._right, self.y), end, font=font, fill=colour, anchor="ra")
-                end = ""
-            self.y += step
-
-    def warn(self, text: str) -> None:
-        """A paragraph that must not be missed, behind a coloured edge."""
-        top, left = self.y, self._left
-        self._left += self.size
-        self.write(text, _WARNING)
-        self._left = left
-        edge = max(2, self.size // 5)
-        self._reach(self.y).rectangle((left, top, left + edge, self.y - 1), fill=_WARNING)
-        self.space(0.3)
-
-    def bar(self, share: float, mark: float, colour: Colour) -> None:
-        """A bar from 0 to 1, with a mark across it."""
-        high, span = max(4, self.size // 3), self._right - self._left
-        top = self.y + high // 3
-        pen = self._reach(self.y + 3 * high)
-        pen.rectangle((self._left, top, self._right - 1, top + high - 1), fill=_RULE)
-        if (filled := round(share * span)) > 0:
-            pen.rectangle((self._left, top, self._left + filled, top + high - 1), fill=colour)
-        at, thick = self._left + round(mark * span), max(2, self.size // 7)
-        pen.rectangle(
-            (at - thick // 2, top - high // 2, at - thick // 2 + thick - 1, top + high * 3 // 2),
-            fill=_TEXT,
-        )
-        self.y = top + 2 * high + self.size // 4
-
-    def scale(self) -> None:
-        """The colours of the heat map, from low to high."""
-        high, span = round(self.size * 0.7), self._right - self._left
-        self._reach(self.y + 2 * high)
-        ramp = colours(np.linspace(0, 1, span, dtype=np.float32)).astype(np.uint8)
-        strip = np.ascontiguousarray(np.broadcast_to(ramp, (high, span, 3)))
-        self._image.paste(Image.fromarray(strip), (self._left, self.y))
-        self.y += high + self.size // 4
+def notice_sheet(refusal: Refusal, order: Order) -> Sheet:
+    """The page that stands where a picture would: that there is no result, why, and what to do."""
+    say, sheet = order.words.say, Sheet(_NOTICE_PX, _NOTICE_WIDTH)
+    sheet.write(say("picture.title"), QUIET, _SMALL)
+    sheet.space(0.6)
+    sheet.write(say("notice.title"), scale=2.2, bold=True)
+    sheet.space(0.6)
+    sheet.warn(say("notice.negative"))
+    sheet.space(0.4)
+    for text in (wording.reason(refusal, order.words), wording.remedy(refusal, order.words)):
+        sheet.write(text)
+        sheet.space(0.4)
+    sheet.rule()
+    _small_print(sheet, notice_small_print(refusal, order))
+    sheet.rows = max(sheet.rows, _NOTICE_ROWS)
+    return sheet
 
 
-def _lines(
-    text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float
-) -> list[str]:
-    """The text broken into lines: between words, or inside a word that is longer than a line."""
-    lines = [""]
-    for word in text.split():
-        joined = f"{lines[-1]} {word}".strip()
-        if font.getlength(joined) <= width:
-            lines[-1] = joined
-            continue
-        if lines[-1]:
-            lines.append("")
-        for letter in word:
-            if lines[-1] and font.getlength(lines[-1] + letter) > width:
-                lines.append("")
-            lines[-1] += letter
-    return lines
+def notice_small_print(refusal: Refusal, order: Order) -> list[str]:
+    """The technical side of a refusal."""
+    say, model = order.words.say, refusal.model
+    return [
+        say("notice.detail", detail=refusal.detail) if refusal.detail else "",
+        wording.model_named(model, order.words) if model else say("notice.unknown_model"),
+        say("picture.made", time=minute(order)),
+        model.disclaimer if model else "",
+    ]
 
 
-def _fill(page: _Page, prediction: Prediction, order: Order, subject: Finding | None) -> None:
-    page.write("AI RESULT", _QUIET, _SMALL)
-    page.space(0.2)
-    page.warn(wording.CAUTION)
+def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding | None) -> None:
+    say = order.words.say
+    sheet.write(say("picture.title"), QUIET, _SMALL)
+    sheet.space(0.2)
+    sheet.warn(say("caution"))
     if order.partial:
-        page.warn(wording.completeness(prediction, order))
-    page.space(0.4)
+        sheet.warn(wording.completeness(prediction, order))
+    sheet.space(0.3)
     if subject is None:
-        page.write("No finding above its threshold", scale=1.6)
+        sheet.write(say("headline.none"), scale=1.5, bold=True)
     else:
-        _introduce(page, prediction, subject)
-    page.rule()
-    _table(page, wording.by_weight(prediction.findings))
-    page.rule()
-    _small_print(page, prediction, order)
-
-
-def _introduce(page: _Page, prediction: Prediction, subject: Finding) -> None:
-    probability = wording.percent(subject.probability)
-    page.write(subject.label, scale=1.6)
-    page.write(f"{subject.presence.upper()}, probability {probability}")
-    if len(prediction.frames) > 1:
-        number = prediction.frames.index(subject.frame) + 1
-        page.write(f"Most suspicious image: {number} of {len(prediction.frames)}", _QUIET)
-    if subject.heat is not None:
-        page.space(0.4)
-        page.scale()
-        page.write("low", _QUIET, _SMALL, end="high")
-        page.write(
-            f"Heat map ({prediction.model.explanation}): where the model looked.", _QUIET, _SMALL
-        )
-    if subject.regions:
-        page.write("White line: the strongest part, not the outline of a finding.", _QUIET, _SMALL)
-
-
-def _table(page: _Page, findings: Sequence[Finding]) -> None:
-    page.write("Probability", _QUIET, _SMALL, end="white mark: threshold")
-    page.space(0.2)
-    for finding in findings:
-        colour = _QUIET if finding.presence is Presence.ABSENT else _TEXT
-        said = f"{finding.presence} {wording.percent(finding.probability)}"
-        page.write(finding.label, colour, end=said)
-        page.bar(finding.probability, finding.threshold, _BAR[finding.presence])
-
-
-def _small_print(page: _Page, prediction: Prediction, order: Order) -> None:
+        _introduce(sheet, prediction, order, subject)
+    sheet.rule()
+    _table(sheet, prediction, order)
+    sheet.rule()
     model = prediction.model
     said = [
-        f"Model: {model.name} {model.version}",
+        wording.model_named(model, order.words),
         "" if order.partial else wording.completeness(prediction, order),
         wording.revision(order),
-        f"Made {order.made_at:%Y-%m-%d %H:%M %Z}",
+        say("picture.made", time=minute(order)),
         model.disclaimer,
     ]
+    _small_print(sheet, said)
+
+
+def _introduce(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding) -> None:
+    say = order.words.say
+    sheet.write(wording.name(subject, order.words), scale=1.5, bold=True)
+    presence = say(f"presence.{subject.presence}")
+    probability = wording.percent(subject.probability, order.words)
+    sheet.write(say("picture.stated", presence=presence, probability=probability))
+    if len(prediction.frames) > 1:
+        number = prediction.frames.index(subject.frame) + 1
+        sheet.write(say("report.image", number=number, count=len(prediction.frames)), QUIET)
+    if subject.heat is not None:
+        sheet.space(0.4)
+        sheet.scale()
+        sheet.write(say("picture.low"), QUIET, _SMALL, end=say("picture.high"))
+        method = prediction.model.explanation
+        sheet.write(say("picture.heat", method=method), QUIET, _SMALL)
+    if subject.regions:
+        sheet.write(say("picture.outline"), QUIET, _SMALL)
+
+
+def _table(sheet: Sheet, prediction: Prediction, order: Order) -> None:
+    """Findings by what is said of them, most probable first."""
+    say = order.words.say
+    calibrated = "picture.calibrated" if prediction.model.calibration else "picture.uncalibrated"
+    sheet.write(say(calibrated), QUIET, _SMALL, end=say("picture.mark"))
+    ranked = wording.by_weight(prediction.findings)
+    for presence, findings in groupby(ranked, lambda finding: finding.presence):
+        sheet.space(0.3)
+        sheet.write(say(f"presence.{presence}"), QUIET, _SMALL)
+        colour = QUIET if presence is Presence.ABSENT else TEXT
+        for finding in findings:
+            probability = wording.percent(finding.probability, order.words)
+            sheet.write(wording.name(finding, order.words), colour, end=probability)
+            sheet.bar(finding.probability, finding.threshold, BARS[presence])
+
+
+def _small_print(sheet: Sheet, said: Sequence[str]) -> None:
     for text in said:
         if text:
-            page.write(text, _QUIET, _SMALL)
-    page.space(0.5)
+            sheet.write(text, QUIET, _SMALL)
+    sheet.space(0.5)
+
+
+def minute(order: Order) -> str:
+    """When the result was made, in the node's zone."""
+    return f"{order.made_at:%Y-%m-%d %H:%M %Z}".strip()

@@ -6,7 +6,7 @@ write for our results, byte for byte, is written in a tenth of the time.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydicom import DataElement, Dataset
@@ -20,7 +20,10 @@ from dicomnode.report import gate, gate_values
 
 __all__ = ["encoded", "finished"]
 
-_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_WORDS = {
+    **dict.fromkeys(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"), "ascii"),
+    **dict.fromkeys(("LO", "LT", "PN", "SH", "ST", "UC", "UT"), "utf-8"),
+}
 _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 _BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _SHORT_VALUE = 0xFFFE  # bytes, where a length has 16 bits and is even
@@ -42,7 +45,7 @@ def finished(
         series_uid=str(ds.SeriesInstanceUID),
         study_uid=str(ds.StudyInstanceUID),
     )
-    part10 = b"\0" * 128 + b"DICM" + _meta(ref) + encoded(ds)
+    part10 = b"".join((b"\0" * 128, b"DICM", _meta(ref), *_pieces(ds)))  # pixels are copied once
     return Result(ref=ref, kind=kind, part10=part10, summary=summary, model=model)
 
 
@@ -52,7 +55,12 @@ def encoded(ds: Dataset) -> bytes:
     Raises:
         ReportError: a value has no room in its element, or is of another kind than its VR.
     """
-    return b"".join(_element(element) for element in ds)
+    return b"".join(_pieces(ds))
+
+
+def _pieces(ds: Dataset) -> Iterator[bytes | memoryview]:
+    for element in ds:
+        yield from _element(element)
 
 
 def _meta(ref: InstanceRef) -> bytes:
@@ -68,17 +76,18 @@ def _meta(ref: InstanceRef) -> bytes:
     return struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(rest)) + rest
 
 
-def _element(element: DataElement) -> bytes:
+def _element(element: DataElement) -> tuple[bytes, bytes | memoryview]:
+    """Tag, VR and length; and the value."""
     tag, vr = element.tag, str(element.VR)
     try:
         value = _sequence(element.value) if vr == "SQ" else _value(vr, element.value)
     except (KeyError, TypeError, UnicodeError, ValueError, struct.error):
         raise ReportError(f"{element.keyword or tag} is no value of VR {vr}") from None
     if vr in EXPLICIT_VR_LENGTH_32:
-        return struct.pack("<HH2s2xL", tag >> 16, tag & 0xFFFF, vr.encode(), len(value)) + value
+        return struct.pack("<HH2s2xL", tag >> 16, tag & 0xFFFF, vr.encode(), len(value)), value
     if len(value) > _SHORT_VALUE:
         raise ReportError(f"{element.keyword or tag} has more bytes than VR {vr} has room for")
-    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(value)) + value
+    return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(value)), value
 
 
 def _sequence(items: Iterable[Dataset]) -> bytes:
@@ -86,17 +95,18 @@ def _sequence(items: Iterable[Dataset]) -> bytes:
     return b"".join(_ITEM + struct.pack("<L", len(body)) + body for body in bodies)
 
 
-def _value(vr: str, value: Any) -> bytes:
+def _value(vr: str, value: Any) -> bytes | memoryview:
     """One value or many, padded to an even length (PS3.5 section 6.2)."""
     if value is None:
         return b""
     if vr in _BYTES:
-        return bytes(value) + b"\0" * (len(value) % 2)
+        if not isinstance(value, bytes | memoryview):
+            raise TypeError
+        return bytes(value) + b"\0" if len(value) % 2 else value
     parts = gate_values.parts(value)
     if vr in _NUMBERS:
         return struct.pack(f"<{len(parts)}{_NUMBERS[vr]}", *parts)
     if vr == "AT":
         return b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in parts)
-    text = "\\".join(gate_values.text(part) for part in parts)
-    raw = text.encode("utf-8" if vr in _TEXT else "ascii")
+    raw = "\\".join(gate_values.text(part) for part in parts).encode(_WORDS[vr])
     return raw + (b"\0" if vr == "UI" else b" ") * (len(raw) % 2)

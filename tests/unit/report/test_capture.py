@@ -5,11 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dicomnode.errors import ReportError
-from dicomnode.records import Presence
+from dicomnode.errors import Cause, ReportError
+from dicomnode.records import Presence, Refusal, ResultKind
+from dicomnode.report.capture import notice_capture
+from dicomnode.report.part10 import finished
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
+from dicomnode.report.sheet import BACKGROUND
 from tests.unit.report.samples import (
+    MODEL,
     ORDER,
     chest,
     frame_of,
@@ -101,22 +105,33 @@ def test_lossy_compression_is_inherited_with_ratio_and_method() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "ratio"),
+    ("header", "rows", "columns"),
     [
-        ({"PixelSpacing": [0.5, 0.25]}, [50000, 25000]),
-        ({"ImagerPixelSpacing": [0.143, 0.143]}, None),
-        ({"PixelAspectRatio": [2, 1]}, [2, 1]),
-        ({}, None),
+        ({"PixelSpacing": [0.5, 0.25]}, 320, 160),
+        ({"PixelAspectRatio": [1, 2]}, 160, 320),
+        ({"ImagerPixelSpacing": [0.143, 0.1425]}, 160, 160),
+        ({"PixelSpacing": [1.0, 0.0]}, 160, 160),
+        ({"PixelSpacing": [100.0, 0.1]}, 160, 160),
+        ({}, 160, 160),
     ],
+    ids=["tall", "wide", "almost square", "zero", "absurd", "unknown"],
 )
-def test_pixels_that_are_not_square_stay_so(
-    header: dict[str, list[float]], ratio: list[int] | None
+def test_pixels_that_are_not_square_are_made_so(
+    header: dict[str, list[float]], rows: int, columns: int
 ) -> None:
     changed = make_header()
     for keyword, value in header.items():
         setattr(changed, keyword, value)
-    picture = picture_of(made(make_source(changed)))
-    assert picture.get("PixelAspectRatio") == ratio
+    picture = picture_of(made(make_source(changed), regions=0))
+    shown = picture.pixel_array[:rows, :columns]
+    unscaled = (rows, columns) == (160, 160)
+
+    near = np.abs(shown[:: rows // 160, :: columns // 160].astype(int) - chest(160, 160))
+    assert np.median(near) <= (0 if unscaled else 6)
+    assert (picture.pixel_array[0, columns] == BACKGROUND).all()
+    (origin,) = picture.SourceImageSequence
+    assert origin.SpatialLocationsPreserved == ("YES" if unscaled else "NO")
+    assert "PixelAspectRatio" not in picture
 
 
 def test_a_source_that_says_nothing_of_side_or_direction_leaves_both_empty() -> None:
@@ -148,3 +163,34 @@ def test_refuses_a_frame_that_leaves_no_room_for_the_panel() -> None:
     source = make_source(make_header(rows=1, columns=65500))
     with pytest.raises(ReportError):
         made(source, regions=0)
+
+
+def test_a_notice_is_a_picture_that_shows_no_image_and_names_no_patient() -> None:
+    header = make_header(BurnedInAnnotation="YES", BodyPartExamined="BREAST", Laterality="R")
+    refusal = Refusal(cause=Cause.VIEW, detail="no image is of a frontal view", model=MODEL)
+    ds = notice_capture(header, refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+
+    result = read(finished(ds, ResultKind.SC, {}))
+
+    assert (result.SOPInstanceUID, result.SeriesInstanceUID) == ("2.25.1", "2.25.2")
+    assert result.PatientID == header.PatientID
+    assert "NOT ANALYSED" in result.SeriesDescription
+    assert "SourceImageSequence" not in result
+    assert (result.BurnedInAnnotation, result.Laterality) == ("NO", "R")
+    assert result.pixel_array.shape[1] > 800
+    assert len(np.unique(result.pixel_array)) > 20
+
+
+def test_a_notice_needs_no_model() -> None:
+    refusal = Refusal(cause=Cause.MODEL_FAILED, detail="", model=None)
+    ds = notice_capture(make_header(), refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+    assert read(finished(ds, ResultKind.SC, {})).ManufacturerModelName == "dicomnode"
+
+
+def test_an_odd_number_of_bytes_is_padded() -> None:
+    source = make_source(make_header(rows=911, columns=160))
+    for columns in (160, 161):
+        source.headers[0].Columns = columns
+        picture = picture_of(made(source))
+        assert len(picture.PixelData) % 2 == 0
+        assert len(picture.PixelData) - picture.Rows * picture.Columns * 3 in (0, 1)

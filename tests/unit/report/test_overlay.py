@@ -1,13 +1,22 @@
 """Heat and outlines over a frame."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from dicomnode.records import Region
-from dicomnode.report.overlay import colours, overlaid
+from dicomnode.report.overlay import Pixels, colours, overlay
 
 
-def grey(level: int = 90) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def grey(level: int = 90) -> Pixels:
     return np.full((20, 30, 3), level, dtype=np.uint8)
+
+
+def overlaid(frame: Pixels, heat: NDArray[np.float32] | None, regions: Sequence[Region]) -> Pixels:
+    overlay(frame, heat, regions)
+    return frame
 
 
 def test_more_heat_is_always_brighter_so_colour_vision_is_not_needed() -> None:
@@ -37,7 +46,21 @@ def test_an_outline_is_closed_and_seen_on_dark_and_on_bright() -> None:
         assert (drawn[9, 12] == level).all()
 
 
-def test_the_frame_itself_is_not_drawn_on() -> None:
-    frame = grey()
-    overlaid(frame, np.ones((20, 30), dtype=np.float32), [Region(outline=((1, 1), (9, 1), (9, 9)))])
-    assert (frame == 90).all()
+def test_heat_is_blended_as_the_formula_says_over_many_rows_and_any_colour() -> None:
+    noise = np.random.default_rng(3)
+    frame = noise.integers(0, 256, (150, 40, 3), dtype=np.uint8)
+    heat = noise.random((150, 40), dtype=np.float32)
+    heat[:, :7] = 0
+    strength = np.clip((heat - 0.2) / 0.8, 0, 1)[..., np.newaxis]
+    expected = (1 - 0.6 * strength**0.75) * frame + 0.6 * strength**0.75 * colours(heat)
+    expected = np.where(strength > 0, expected, frame)
+
+    drawn = overlaid(frame.copy(), heat, ())
+
+    assert np.abs(drawn - expected).max() < 2.5
+    assert (drawn[:, :7] == frame[:, :7]).all()
+
+
+@pytest.mark.parametrize("outline", [((-9, -9), (40, -9), (40, 30)), ((0, 0), (1, 0), (1, 1))])
+def test_an_outline_may_leave_the_picture(outline: tuple[tuple[float, float], ...]) -> None:
+    overlay(grey(), None, [Region(outline=outline)])

@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dicomnode.report.panel import panel
+from dicomnode.errors import Cause
+from dicomnode.records import Finding, Prediction, Refusal
+from dicomnode.report.catalogue import LANGUAGES
+from dicomnode.report.overlay import Pixels
+from dicomnode.report.panel import notice_sheet
+from dicomnode.report.panel import panel as laid_out
+from dicomnode.report.request import Order
+from dicomnode.report.sheet import BACKGROUND, Sheet
 from tests.unit.report.samples import (
     MODEL,
     ORDER,
@@ -18,6 +25,17 @@ from tests.unit.report.samples import (
 SOURCE = make_source()
 PREDICTION = make_prediction(SOURCE)
 SUBJECT = PREDICTION.findings[1]
+REFUSAL = Refusal(cause=Cause.VIEW, detail="no image is of a frontal view", model=MODEL)
+
+
+def drawn(sheet: Sheet, rows: int = 0) -> Pixels:
+    pixels = np.empty((max(sheet.rows, rows), sheet.columns, 3), dtype=np.uint8)
+    sheet.draw(pixels)
+    return pixels
+
+
+def panel(prediction: Prediction, order: Order, subject: Finding | None, rows: int) -> Pixels:
+    return drawn(laid_out(prediction, order, subject, rows), rows)
 
 
 def test_beside_a_small_frame_the_text_stays_readable_and_the_panel_grows() -> None:
@@ -55,9 +73,9 @@ def test_a_bar_is_as_long_as_the_probability() -> None:
     lengths = []
     for probability in (0.25, 0.5, 1.0):
         finding = make_finding("Nodule", frame, probability, threshold=0.0)
-        drawn = panel(replace(PREDICTION, findings=(finding,)), ORDER, None, 600)
+        pixels = panel(replace(PREDICTION, findings=(finding,)), ORDER, None, 600)
         colour = (240, 150, 20) if probability >= 0.5 else (112, 124, 138)
-        lengths.append(int((drawn == colour).all(axis=2).sum(axis=1).max()))
+        lengths.append(int((pixels == colour).all(axis=2).sum(axis=1).max()))
     assert lengths[0] * 4 == pytest.approx(lengths[2], rel=0.05)
     assert lengths[1] * 2 == pytest.approx(lengths[2], rel=0.05)
 
@@ -68,3 +86,45 @@ def test_a_partial_study_and_a_subject_change_what_is_drawn() -> None:
     nothing = panel(PREDICTION, ORDER, None, 800)
     assert not np.array_equal(plain, partial)
     assert not np.array_equal(plain, nothing)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("rows", [64, 1000, 3000])
+def test_in_every_language_the_margins_stay_free(language: str, rows: int) -> None:
+    order = replace(ORDER, language=language, partial=True, expected=9, revision=2)
+    frames = PREDICTION.frames * 7
+    pixels = panel(replace(PREDICTION, frames=frames), order, SUBJECT, rows)
+    size = pixels.shape[1] // 25
+    for margin in (pixels[:, : size // 2], pixels[:, -size // 2 :]):
+        assert (margin == BACKGROUND).all()
+
+
+def test_a_finding_is_called_as_the_order_speaks() -> None:
+    named = replace(SUBJECT, names={"de": "Pleuraerguss"})
+    order = replace(ORDER, language="de")
+    german = panel(replace(PREDICTION, findings=(named,)), order, named, 800)
+    other = replace(SUBJECT, names={"de": "Erguss"})
+    assert (german != panel(replace(PREDICTION, findings=(other,)), order, other, 800)).any()
+
+
+def test_says_whether_probabilities_are_calibrated() -> None:
+    calibrated = replace(PREDICTION, model=replace(MODEL, calibration="temperature"))
+    plain = panel(PREDICTION, ORDER, SUBJECT, 800)
+    assert (plain != panel(calibrated, ORDER, SUBJECT, 800)).any()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("cause", Cause)
+def test_a_notice_says_why_in_every_language(cause: Cause, language: str) -> None:
+    order = replace(ORDER, language=language)
+    told = drawn(notice_sheet(replace(REFUSAL, cause=cause), order))
+    other = Cause.SIZE if cause is not Cause.SIZE else Cause.VIEW
+    instead = drawn(notice_sheet(replace(REFUSAL, cause=other), order))
+    assert told.shape[1] == instead.shape[1]
+    assert told.shape != instead.shape or (told != instead).any()
+    assert (told[:, -14:] == BACKGROUND).all()
+
+
+def test_a_notice_stands_without_a_model_and_without_a_detail() -> None:
+    bare = notice_sheet(Refusal(cause=Cause.MODEL_FAILED, detail="", model=None), ORDER)
+    assert (drawn(bare) != drawn(notice_sheet(REFUSAL, ORDER), bare.rows)[: bare.rows]).any()
