@@ -1,7 +1,7 @@
 """A Structured Report in sentences: TID 2000, that every viewer shows as text.
 
 It has neither numbers nor coordinates, so its content suits Basic Text SR as well as
-Comprehensive and Comprehensive 3D SR (PS3.3 sections A.35.1 to A.35.3 and A.35.13).
+Comprehensive and Comprehensive 3D SR (PS3.3 sections A.35.1, A.35.3 and A.35.13).
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from dicomnode.records import Concept, InstanceRef, ModelRef
+from dicomnode.records import Concept, ModelRef
 from dicomnode.report import items
 from dicomnode.report.catalogue import Words
 from dicomnode.report.observer import observer
@@ -24,7 +24,7 @@ class Section:
     heading: Concept  #: of CID 7001
     element: Concept  #: of CID 7002: what each sentence is
     sentences: Sequence[str]  #: empty ones are left out
-    images: Sequence[tuple[Concept, InstanceRef]] = ()  #: each with what it is
+    images: Sequence[Dataset] = ()  #: content items
 
 
 def narrative(
@@ -42,5 +42,4 @@ def narrative(
 
 def _written(section: Section) -> Dataset:
     said = [items.text(section.element, text) for text in section.sentences if text]
-    shown = [items.image(what, ref) for what, ref in section.images]
-    return items.container(section.heading, [*said, *shown])
+    return items.container(section.heading, [*said, *section.images])

@@ -6,9 +6,9 @@ from pydicom import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from dicomnode.records import Concept, InstanceRef, Prediction, ResultKind
-from dicomnode.report import codes, identity, wording
-from dicomnode.report.references import evidence
-from dicomnode.report.request import Made, Making, Order
+from dicomnode.report import codes, identity
+from dicomnode.report.request import Made, Making
+from dicomnode.report.sr_document import Naming, document
 from dicomnode.report.tree import content
 
 __all__ = ["reports", "reports_3d"]
@@ -27,32 +27,18 @@ def reports_3d(making: Making) -> Iterator[tuple[Dataset, None]]:
 def _report(making: Making, kind: ResultKind, sop_class_uid: UID, digit: str) -> Dataset:
     source, prediction, order = making.source, making.prediction, making.order
     pictures = making.made_of(ResultKind.SC)
+    naming = Naming(
+        sop_class_uid=sop_class_uid,
+        uid=making.uid(kind, "1"),
+        series_uid=making.uid(kind, "series"),
+        title="AI report",
+        digit=digit,
+    )
     header = identity.one_patient(source.headers)
-    ds = identity.copied(header)
-    ds.SOPClassUID = sop_class_uid
-    ds.SOPInstanceUID = making.uid(kind, "1")
-    ds.Modality = "SR"
-    identity.add_series(ds, prediction, order, making.uid(kind, "series"), "AI report", digit)
-    identity.add_equipment(ds, header, prediction.model, order)
-    ds.ReferencedPerformedProcedureStepSequence = []
-    _add_document(ds, prediction, order)
-    ds.CurrentRequestedProcedureEvidenceSequence = evidence(_referenced(prediction, pictures))
-    if order.predecessors:
-        ds.PredecessorDocumentsSequence = evidence(order.predecessors)
+    ds = document(header, prediction, order, naming, _referenced(prediction, pictures))
     ds.CodingSchemeIdentificationSequence = codes.private_schemes(_concepts(prediction))
     ds.update(content(source, prediction, order, pictures, ds.SOPInstanceUID))
     return ds
-
-
-def _add_document(ds: Dataset, prediction: Prediction, order: Order) -> None:
-    """SR Document General module (PS3.3 Table C.17-2), references left out."""
-    ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
-    ds.CompletionFlag = "PARTIAL" if order.partial else "COMPLETE"
-    if order.partial:
-        ds.CompletionFlagDescription = wording.completeness(prediction, order)[:64]
-    ds.VerificationFlag = "UNVERIFIED"
-    ds.PreliminaryFlag = "PRELIMINARY"
-    ds.PerformedProcedureCodeSequence = []
 
 
 def _referenced(prediction: Prediction, pictures: Sequence[Made]) -> Iterator[InstanceRef]:

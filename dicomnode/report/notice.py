@@ -1,0 +1,130 @@
+"""Not analysed: said in the place where a result would be, with the reason and what to do.
+
+A study without a result must never look like a study without a finding.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from pydicom import Dataset
+from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage
+
+from dicomnode.dicom.uids import result_uid
+from dicomnode.records import InstanceRef, Refusal, Result, ResultKind
+from dicomnode.report import codes, gate, identity, wording
+from dicomnode.report.capture import notice_capture
+from dicomnode.report.narrative import Section, narrative
+from dicomnode.report.part10 import finished
+from dicomnode.report.reading import value
+from dicomnode.report.request import Order
+from dicomnode.report.sr_document import Naming, document
+
+__all__ = ["make_notices"]
+
+#: Reports keep the SOP class and the place that the result would have.
+_REPORTS: Mapping[ResultKind, tuple[UID, str]] = {
+    ResultKind.SR: (ComprehensiveSRStorage, "1"),
+    ResultKind.SR3D: (Comprehensive3DSRStorage, "5"),
+    ResultKind.TEXT: (BasicTextSRStorage, "6"),
+}
+_PAGES: Mapping[ResultKind, Callable[..., Dataset]] = {
+    ResultKind.SC: notice_capture,
+}
+
+
+def make_notices(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> tuple[Result, ...]:
+    """That the study of these images was not analysed, in each kind of the order that can say it.
+
+    Those kinds are sc, sr, sr3d, text and pdf; of the others nothing is made. The same arguments
+    give the same bytes.
+
+    Raises:
+        ReportError: the images are of more than one study or patient, or there is none.
+    """
+    header = identity.one_patient(headers)
+    key = _key(headers, refusal, order)
+    results = []
+    for kind in [kind for kind in ResultKind if kind in order.kinds]:
+        uid, series_uid = result_uid(*key, kind, "1"), result_uid(*key, kind, "series")
+        if kind in _REPORTS:
+            ds = _report(headers, refusal, order, kind, uid, series_uid)
+        elif kind in _PAGES:
+            ds = _PAGES[kind](header, refusal, order, uid=uid, series_uid=series_uid)
+        else:
+            continue
+        gate.belongs(ds, header)
+        results.append(finished(ds, kind, {}))
+    return tuple(results)
+
+
+def _key(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> tuple[str, ...]:
+    """What the UIDs of the notices follow from."""
+    images = [value(header, "SOPInstanceUID") for header in headers]
+    model = refusal.model
+    named = [model.name, model.version, model.digest] if model else []
+    asked = [order.pipeline, str(order.revision), str(order.received), str(order.expected)]
+    asked += [str(order.partial), order.language]
+    earlier = [ref.sop_instance_uid for ref in order.predecessors]
+    why = ["not analysed", refusal.cause, refusal.detail]
+    study = value(headers[0], "StudyInstanceUID")
+    return (study, *images, "by", *named, "for", *asked, "after", *earlier, *why)
+
+
+def _report(
+    headers: Sequence[Dataset],
+    refusal: Refusal,
+    order: Order,
+    kind: ResultKind,
+    uid: str,
+    series_uid: str,
+) -> Dataset:
+    sop_class_uid, digit = _REPORTS[kind]
+    naming = Naming(
+        sop_class_uid=sop_class_uid,
+        uid=uid,
+        series_uid=series_uid,
+        title="AI: NOT ANALYSED",
+        digit=digit,
+    )
+    ds = document(headers[0], refusal, order, naming, _named(headers))
+    title, words = codes.IMAGING_REPORT, order.words
+    ds.update(narrative(title, _sections(refusal, order), words, refusal.model))
+    return ds
+
+
+def _named(headers: Sequence[Dataset]) -> Iterator[InstanceRef]:
+    """The images, but for those of a header too poor to name one."""
+    for header in headers:
+        ref = InstanceRef(
+            sop_class_uid=value(header, "SOPClassUID"),
+            sop_instance_uid=value(header, "SOPInstanceUID"),
+            series_uid=value(header, "SeriesInstanceUID"),
+            study_uid=value(header, "StudyInstanceUID"),
+        )
+        if ref.sop_class_uid and ref.sop_instance_uid and ref.series_uid:
+            yield ref
+
+
+def _sections(refusal: Refusal, order: Order) -> list[Section]:
+    words, model = order.words, refusal.model
+    say = words.say
+    impressions = [
+        words.joined((f"{say('notice.title')}.", wording.reason(refusal, words))),
+        say("notice.negative"),
+        wording.partial(order),
+        wording.revision(order),
+    ]
+    procedure = [
+        say("notice.detail", detail=refusal.detail) if refusal.detail else "",
+        wording.model_named(model, words) if model else say("notice.unknown_model"),
+        say("report.weights", digest=model.digest) if model else "",
+        model.disclaimer if model else "",
+    ]
+    return [
+        Section(heading=codes.IMPRESSIONS, element=codes.IMPRESSION, sentences=impressions),
+        Section(
+            heading=codes.RECOMMENDATIONS,
+            element=codes.RECOMMENDATION,
+            sentences=[wording.remedy(refusal, words)],
+        ),
+        Section(heading=codes.PROCEDURES, element=codes.PROCEDURE, sentences=procedure),
+    ]

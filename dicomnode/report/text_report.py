@@ -1,0 +1,104 @@
+"""Prediction to Basic Text SR: the result in sentences, for viewers that show no TID 1500."""
+
+from collections.abc import Iterator
+
+from pydicom import Dataset
+from pydicom.uid import BasicTextSRStorage
+
+from dicomnode.records import Finding, FrameRef, Prediction, Presence, ResultKind
+from dicomnode.report import codes, identity, items, wording
+from dicomnode.report.narrative import Section, narrative
+from dicomnode.report.request import Making, Order
+from dicomnode.report.sr_document import Naming, document
+
+__all__ = ["text_reports"]
+
+
+def text_reports(making: Making) -> Iterator[tuple[Dataset, None]]:
+    """The one report, without file meta information (PS3.3 section A.35.1)."""
+    prediction, order = making.prediction, making.order
+    naming = Naming(
+        sop_class_uid=BasicTextSRStorage,
+        uid=making.uid("text", "1"),
+        series_uid=making.uid("text", "series"),
+        title="AI report in words",
+        digit="6",
+    )
+    images = [frame.image for frame in prediction.frames]
+    pictures = [made.ref for made in making.made_of(ResultKind.SC)]
+    header = identity.one_patient(making.source.headers)
+    ds = document(header, prediction, order, naming, [*images, *pictures])
+    ds.update(narrative(codes.IMAGING_REPORT, _sections(making), order.words, prediction.model))
+    yield ds, None
+
+
+def _sections(making: Making) -> list[Section]:
+    """What matters first: the outcome, each finding, the images; then how it came about."""
+    prediction, order = making.prediction, making.order
+    say = order.words.say
+    first = [wording.partial(order), wording.headline(prediction, order), say("caution")]
+    findings = wording.by_weight(prediction.findings)
+    return [
+        Section(heading=codes.IMPRESSIONS, element=codes.IMPRESSION, sentences=first),
+        Section(
+            heading=codes.FINDINGS,
+            element=codes.FINDING,
+            sentences=[_said(finding, prediction, order) for finding in findings],
+        ),
+        Section(
+            heading=codes.KEY_IMAGES, element=codes.FINDING, sentences=(), images=_images(making)
+        ),
+        Section(
+            heading=codes.RECOMMENDATIONS,
+            element=codes.RECOMMENDATION,
+            sentences=[say("report.read")],
+        ),
+        Section(
+            heading=codes.PROCEDURES,
+            element=codes.PROCEDURE,
+            sentences=_method(prediction, order),
+        ),
+    ]
+
+
+def _said(finding: Finding, prediction: Prediction, order: Order) -> str:
+    words = order.words
+    presence = words.say(f"presence.{finding.presence}")
+    probability = wording.percent(finding.probability, words)
+    named = wording.name(finding, words)
+    said = [words.say("report.finding", finding=named, presence=presence, probability=probability)]
+    if finding.presence is not Presence.ABSENT and len(prediction.frames) > 1:
+        number, count = prediction.frames.index(finding.frame) + 1, len(prediction.frames)
+        said.append(words.say("report.image", number=number, count=count))
+    if finding.presence is Presence.PRESENT and finding.regions:
+        said.append(words.say("report.regions", count=len(finding.regions)))
+    return words.joined(said)
+
+
+def _images(making: Making) -> list[Dataset]:
+    """Pictures of ours, then the images that speak for what is not absent."""
+    findings = wording.by_weight(making.prediction.findings)
+    frames = dict.fromkeys(f.frame for f in findings if f.presence is not Presence.ABSENT)
+    pictures = making.made_of(ResultKind.SC)
+    shown = [items.image(codes.VISUAL_EXPLANATION, picture.ref) for picture in pictures]
+    return [*shown, *(_source(frame) for frame in frames)]
+
+
+def _source(frame: FrameRef) -> Dataset:
+    return items.image(codes.SOURCE, frame.image, frames=[frame.frame] if frame.frame else [])
+
+
+def _method(prediction: Prediction, order: Order) -> list[str]:
+    say, model = order.words.say, prediction.model
+    marked = any(finding.regions for finding in prediction.findings)
+    return [
+        wording.revision(order),
+        wording.completeness(prediction, order),
+        wording.certainty(model, order.words),
+        *wording.performance(prediction, order),
+        wording.model_named(model, order.words),
+        say("report.weights", digest=model.digest),
+        say("report.explanation", method=model.explanation) if marked else "",
+        say("report.use", use=model.intended_use) if model.intended_use else "",
+        model.disclaimer,
+    ]
