@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
-__all__ = ["aspect", "grey", "places"]
+__all__ = ["aspect", "extent", "grey", "numbers", "places", "table", "windows"]
 
 _MACROS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
@@ -27,9 +27,9 @@ def places(dataset: Dataset, index: int) -> list[Dataset]:
     return [*(macro[0] for macro in macros if macro), dataset]
 
 
-def _numbers(places: Sequence[Dataset], keyword: str) -> list[float]:
+def numbers(where: Sequence[Dataset], keyword: str) -> list[float]:
     """The values of the first place that has any; none where they are no finite numbers."""
-    for place in places:
+    for place in where:
         try:
             value = place.get(keyword)
             if value is None or value == "":
@@ -44,7 +44,7 @@ def _numbers(places: Sequence[Dataset], keyword: str) -> list[float]:
 def aspect(places: Sequence[Dataset]) -> float:
     """Row spacing / column spacing: above 1, pixels are taller than wide."""
     for keyword in _SPACINGS:
-        match _numbers(places, keyword):
+        match numbers(places, keyword):
             case [row, column] if row > 0 and column > 0:
                 return row / column
     return 1.0
@@ -87,7 +87,7 @@ def _shown(
 def _modality(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> NDArray[Any]:
     if tables := dataset.get("ModalityLUTSequence"):
         return _look_up(tables[0], stored, dataset)[0]
-    slope, intercept = _numbers(places, "RescaleSlope"), _numbers(places, "RescaleIntercept")
+    slope, intercept = numbers(places, "RescaleSlope"), numbers(places, "RescaleIntercept")
     return stored * (slope or [1.0])[0] + (intercept or [0.0])[0]
 
 
@@ -98,20 +98,22 @@ def _voi(dataset: Dataset, places: list[Dataset], values: NDArray[Any]) -> NDArr
             entries, bits = _look_up(tables[0], values, dataset)
             shown: NDArray[Any] = np.clip(entries / (2**bits - 1), 0, 1)
             return shown
-    centers, widths = _numbers(places, "WindowCenter"), _numbers(places, "WindowWidth")
-    if not centers or not widths:
-        return None
+    chosen = windows(places)
+    return _window(values, *chosen[0]) if chosen else None
+
+
+def windows(places: Sequence[Dataset]) -> list[tuple[float, float, str]]:
+    """Center, width and VOI LUT function of each window that its function allows."""
     named = [place.get("VOILUTFunction") for place in places]
-    function = next((name for name in named if name), "LINEAR")
-    return _window(values, centers[0], widths[0], str(function))
+    function = str(next((name for name in named if name), "LINEAR"))
+    narrowest = 0 if function in ("LINEAR_EXACT", "SIGMOID") else 1
+    centers, widths = numbers(places, "WindowCenter"), numbers(places, "WindowWidth")
+    pairs = zip(centers, widths, strict=False)
+    return [(c, w, function) for c, w in pairs if w > 0 and w >= narrowest]
 
 
-def _window(
-    values: NDArray[Any], center: float, width: float, function: str
-) -> NDArray[Any] | None:
-    """PS3.3 C.11.2.1.2 and C.11.2.1.3; None for a width that the function does not allow."""
-    if width <= 0 or (width < 1 and function not in ("LINEAR_EXACT", "SIGMOID")):
-        return None
+def _window(values: NDArray[Any], center: float, width: float, function: str) -> NDArray[Any]:
+    """PS3.3 C.11.2.1.2 and C.11.2.1.3."""
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -80, 80)))
     if function != "LINEAR_EXACT":
@@ -121,30 +123,44 @@ def _window(
     return np.clip((values - center) / width + 0.5, 0, 1)
 
 
-def _full_range(values: NDArray[Any], unseen: NDArray[np.bool_]) -> NDArray[Any]:
+def extent(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> tuple[float, float]:
+    """The lowest and the highest value that is seen, through the modality LUT."""
+    return _extent(_modality(dataset, places, stored), _padding(dataset, stored))
+
+
+def _extent(values: NDArray[Any], unseen: NDArray[np.bool_]) -> tuple[float, float]:
     seen = values[~unseen] if unseen.any() and not unseen.all() else values
-    low, high = float(seen.min()), float(seen.max())
+    return float(seen.min()), float(seen.max())
+
+
+def _full_range(values: NDArray[Any], unseen: NDArray[np.bool_]) -> NDArray[Any]:
+    low, high = _extent(values, unseen)
     return np.clip((values - low) / ((high - low) or 1.0), 0, 1)
 
 
 def _padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_]:
     """Where stored values mean "no pixel here", shown black (PS3.3 C.7.5.1.1.2)."""
-    first = _numbers([dataset], "PixelPaddingValue")
+    first = numbers([dataset], "PixelPaddingValue")
     if not first:
         return np.zeros(stored.shape, dtype=np.bool_)
-    last = _numbers([dataset], "PixelPaddingRangeLimit") or first
+    last = numbers([dataset], "PixelPaddingRangeLimit") or first
     low, high = sorted((first[0], last[0]))
     return (stored >= low) & (stored <= high)
 
 
-def _look_up(table: Dataset, values: NDArray[Any], dataset: Dataset) -> tuple[NDArray[Any], int]:
-    """Values through a LUT (PS3.3 C.11.1.1), and how many bits its entries have."""
-    stated, first, bits = (int(v) for v in table.LUTDescriptor)
-    entries = stated or 1 << 16
-    data = table.LUTData
+def _look_up(item: Dataset, values: NDArray[Any], dataset: Dataset) -> tuple[NDArray[Any], int]:
+    """Values through a LUT, and how many bits its entries have."""
+    entries, first, bits = table(item, dataset)
+    index = np.clip(np.rint(values).astype(np.int64) - first, 0, len(entries) - 1)
+    return entries[index], bits
+
+
+def table(item: Dataset, dataset: Dataset) -> tuple[NDArray[np.float64], int, int]:
+    """The entries of a LUT, the first value mapped, the bits of an entry (PS3.3 C.11.1.1)."""
+    stated, first, bits = (int(v) for v in item.LUTDescriptor)
+    count = stated or 1 << 16
+    data = item.LUTData
     if isinstance(data, bytes):
         order = ">" if dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian else "<"
-        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * entries else "u1")
-    lut = np.asarray(data, dtype=np.float64).reshape(-1)[:entries]
-    index = np.clip(np.rint(values).astype(np.int64) - first, 0, len(lut) - 1)
-    return lut[index], bits
+        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * count else "u1")
+    return np.asarray(data, dtype=np.float64).reshape(-1)[:count], first, bits

@@ -27,7 +27,7 @@ from dicomnode.dicom.grayscale import aspect, grey, places
 from dicomnode.errors import NotAnalysable
 from dicomnode.records import FrameRef, InstanceRef
 
-__all__ = ["MAX_PIXELS", "Frame", "display", "frames"]
+__all__ = ["MAX_PIXELS", "Frame", "display", "frames", "stored"]
 
 #: Rows times columns of one frame; larger ones are refused before anything is decoded.
 MAX_PIXELS = 1 << 26
@@ -71,10 +71,10 @@ def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[F
     with _guarded("the compressed frames cannot be found"):
         _check_codestreams(dataset, wanted, count)
     indices = None if numbers is None else [number - 1 for number in numbers]
-    stored = iter_pixels(dataset, indices=indices, decoding_plugin=_plugin(dataset))
+    decoded = iter_pixels(dataset, indices=indices, decoding_plugin=_plugin(dataset))
     for number in wanted:
         with _guarded(f"frame {number} of {count} cannot be decoded"):
-            values = next(stored, None)
+            values = next(decoded, None)
         if values is None:
             raise NotAnalysable(f"frame {number} of {count} is missing")
         with _guarded("attributes of the pixels are wrong"):
@@ -88,6 +88,13 @@ def display(frame: Frame) -> NDArray[np.uint8]:
         return frame.rgb
     grey = np.rint(frame.pixels * 255).astype(np.uint8)
     return np.broadcast_to(grey[:, :, np.newaxis], (*grey.shape, 3))
+
+
+def stored(dataset: Dataset, number: int) -> NDArray[Any]:
+    """One frame (from 1) as it is stored, after decompression; NotAnalysable if broken."""
+    with _guarded(f"frame {number} cannot be decoded"):
+        _check(dataset, max(1, int(dataset.get("NumberOfFrames") or 1)))
+        return next(iter_pixels(dataset, indices=[number - 1], decoding_plugin=_plugin(dataset)))
 
 
 # --- what can be decoded --------------------------------------------------------------------

@@ -20,6 +20,7 @@ from dicomnode.report.reading import value
 from dicomnode.report.request import Order
 
 __all__ = [
+    "add_body_part",
     "add_equipment",
     "add_series",
     "copied",
@@ -108,6 +109,15 @@ def add_series(
     ds.SeriesDate = ds.InstanceCreationDate = moment.strftime("%Y%m%d")
     ds.SeriesTime = ds.InstanceCreationTime = moment.strftime("%H%M%S")
     ds.InstanceNumber = 1
+
+
+def add_body_part(ds: Dataset, header: Dataset) -> None:
+    """Body part and side, of General Series: the side is type 2C, asked for of a paired part."""
+    part, side = value(header, "BodyPartExamined"), value(header, "Laterality")
+    if part:
+        put(ds, "BodyPartExamined", part)
+    if not part or side in ("L", "R"):
+        put(ds, "Laterality", side)
 
 
 def add_equipment(ds: Dataset, header: Dataset, model: ModelRef | None, order: Order) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "HAS_CONCEPT_MOD",
     "HAS_OBS_CONTEXT",
     "code",
+    "composite",
     "container",
     "date",
     "image",
@@ -111,6 +112,17 @@ def image(
         relationship_type=relation,
     )
     return _with(item, children)
+
+
+def composite(name: Concept, ref: InstanceRef, relation: str = CONTAINS) -> Dataset:
+    """A pointer to an object that is no image, such as a document."""
+    item: Dataset = sr.CompositeContentItem(
+        codes.coded(name),
+        ref.sop_class_uid,
+        ref.sop_instance_uid,
+        relationship_type=relation,
+    )
+    return item
 
 
 def outline(points: Sequence[tuple[float, float]], frame: FrameRef) -> Dataset:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicomnode.dicom.appearance import appearance
 from dicomnode.dicom.uids import result_uid
 from dicomnode.errors import ReportError
 from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, ResultKind
@@ -24,6 +25,8 @@ class Source:
     headers: Sequence[Dataset]  #: of every image, without pixel data, in order of the study
     #: a frame as seen: uint8 (rows, columns, 3), window applied, MONOCHROME1 inverted
     display: Callable[[FrameRef], NDArray[np.uint8]]
+    #: what `dicom/appearance.py` says of a grey frame; None: what it says of the header alone
+    look: Callable[[FrameRef], Dataset] | None = None
 
     def header(self, image: InstanceRef) -> Dataset:
         """The header of one image; ReportError where the source does not hold it."""
@@ -35,6 +38,12 @@ class Source:
     @cached_property
     def _by_uid(self) -> Mapping[str, Dataset]:
         return {str(header.get("SOPInstanceUID")): header for header in self.headers}
+
+    def appearance(self, frame: FrameRef) -> Dataset:
+        """How a viewer has to show a grey frame, so that it looks as `display` has it."""
+        if self.look:
+            return self.look(frame)
+        return appearance(self.header(frame.image), frame.frame or 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,13 @@ from dicomnode.records import Finding, Prediction, Result, ResultKind, Score
 from dicomnode.report import gate, identity
 from dicomnode.report.capture import captures
 from dicomnode.report.part10 import finished
+from dicomnode.report.key_objects import selections
+from dicomnode.report.presentation import presentation_states
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Making, Order, Source
+from dicomnode.report.segmentation import segmentations
 from dicomnode.report.structured import reports, reports_3d
+from dicomnode.report.text_report import text_reports
 
 __all__ = ["Order", "Source", "make_results"]
 
@@ -23,8 +27,12 @@ __all__ = ["Order", "Source", "make_results"]
 _Maker = Callable[[Making], Iterator[tuple[Dataset, Finding | None]]]
 _MAKERS: Mapping[ResultKind, _Maker] = {
     ResultKind.SC: captures,
+    ResultKind.SEG: segmentations,
+    ResultKind.GSPS: presentation_states,
     ResultKind.SR: reports,
     ResultKind.SR3D: reports_3d,
+    ResultKind.TEXT: text_reports,
+    ResultKind.KO: selections,
 }
 
 

@@ -1,0 +1,54 @@
+"""Where words stand on an image: near what they are about, inside it, and not over each other."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dicomnode.records import Region
+
+__all__ = ["Box", "around", "placed"]
+
+_LINE = 0.035  #: height of a line, as a share of the shorter side of the image
+_CHARACTER = 0.6  #: width of a character, as a share of the height of a line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle in source pixels (PS3.3 C.10.5.1.2, units PIXEL)."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: "Box") -> bool:
+        """Do they have an area in common?"""
+        across = self.left < other.right and other.left < self.right
+        return across and self.top < other.bottom and other.top < self.bottom
+
+
+def around(regions: Iterable[Region]) -> Box:
+    """The smallest box that holds the regions."""
+    columns, rows = zip(*(point for region in regions for point in region.outline), strict=True)
+    return Box(left=min(columns), top=min(rows), right=max(columns), bottom=max(rows))
+
+
+def placed(
+    lines: Sequence[str], near: Box, taken: Sequence[Box], *, rows: int, columns: int
+) -> Box:
+    """A box for lines of text: above what they are about, else below, else where there is room.
+
+    Where there is none, they stand over other words rather than nowhere.
+    """
+    line = _LINE * min(rows, columns)
+    width = min(float(columns), max(map(len, lines)) * line * _CHARACTER)
+    height = min(float(rows), len(lines) * line)
+    left = min(max(0.0, near.left), columns - width)
+    lowest = rows - height
+    elsewhere = [step * line for step in range(int(lowest / line) + 1)]
+    tops = [near.top - height, near.bottom, *elsewhere]
+    boxes = [
+        Box(left=left, top=top, right=left + width, bottom=top + height)
+        for top in (min(max(0.0, top), lowest) for top in tops)
+    ]
+    free = (box for box in boxes if not any(box.meets(other) for other in taken))
+    return next(free, boxes[0])
