@@ -107,8 +107,9 @@ def _named(headers: Sequence[Dataset]) -> Iterator[InstanceRef]:
 def _sections(refusal: Refusal, order: Order) -> list[Section]:
     words, model = order.words, refusal.model
     say = words.say
+    reason = say("notice.reason", title=say("notice.title"), reason=wording.reason(refusal, words))
     impressions = [
-        words.joined((f"{say('notice.title')}.", wording.reason(refusal, words))),
+        reason,
         say("notice.negative"),
         wording.partial(order),
         wording.revision(order),

@@ -23,7 +23,6 @@ __all__ = [
 ]
 
 _ENGLISH = words("en")
-CAUTION = _ENGLISH.say("caution")
 
 
 def by_weight(findings: Iterable[Finding]) -> list[Finding]:
