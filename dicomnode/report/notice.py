@@ -12,6 +12,7 @@ from dicomnode.dicom.uids import result_uid
 from dicomnode.records import InstanceRef, Refusal, Result, ResultKind
 from dicomnode.report import codes, gate, identity, wording
 from dicomnode.report.capture import notice_capture
+from dicomnode.report.document import notice_document
 from dicomnode.report.narrative import Section, narrative
 from dicomnode.report.part10 import finished
 from dicomnode.report.reading import value
@@ -28,6 +29,7 @@ _REPORTS: Mapping[ResultKind, tuple[UID, str]] = {
 }
 _PAGES: Mapping[ResultKind, Callable[..., Dataset]] = {
     ResultKind.SC: notice_capture,
+    ResultKind.PDF: notice_document,
 }
 
 

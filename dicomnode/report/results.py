@@ -11,8 +11,9 @@ from dicomnode.errors import ReportError
 from dicomnode.records import Finding, Prediction, Result, ResultKind, Score
 from dicomnode.report import gate, identity
 from dicomnode.report.capture import captures
-from dicomnode.report.part10 import finished
+from dicomnode.report.document import documents
 from dicomnode.report.key_objects import selections
+from dicomnode.report.part10 import finished
 from dicomnode.report.presentation import presentation_states
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Making, Order, Source
@@ -32,6 +33,7 @@ _MAKERS: Mapping[ResultKind, _Maker] = {
     ResultKind.SR: reports,
     ResultKind.SR3D: reports_3d,
     ResultKind.TEXT: text_reports,
+    ResultKind.PDF: documents,
     ResultKind.KO: selections,
 }
 

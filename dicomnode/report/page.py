@@ -1,0 +1,241 @@
+"""What stands on the pages of a result, or of a notice that there is none.
+
+Unlike the picture, a page names the patient: it may be printed, and has to find its way back.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydicom import Dataset
+
+from dicomnode.records import Finding, Prediction, Presence, Refusal
+from dicomnode.report import wording
+from dicomnode.report.capture import overlaid, subjects
+from dicomnode.report.catalogue import Words
+from dicomnode.report.overlay import colours
+from dicomnode.report.panel import BARS, minute, notice_small_print
+from dicomnode.report.paper import INK, LEFT, QUIET, RIGHT, RULE, Paper, length
+from dicomnode.report.reading import value
+from dicomnode.report.request import Making, Order
+
+__all__ = ["notice_pages", "person", "result_pages"]
+
+_SMALL = 8.5  # size of what stands back
+_ROW = 17.0  # height of a finding's row
+_LABEL = 92.0  # width of the name of a fact
+_ASSESSMENT, _BAR, _PERCENT, _THRESHOLD = LEFT + 165, LEFT + 300, LEFT + 445, RIGHT  # columns
+_BAR_WIDTH = 95.0
+_PICTURE = (RIGHT - LEFT - 15.0) / 2  # width of a picture, two beside each other
+_GAP = 15.0  # between pictures
+_TALLEST = 215.0  # a picture
+_SEXES = {"M": "page.male", "F": "page.female", "O": "page.other"}
+
+
+def result_pages(making: Making, identity: Dataset) -> bytes:
+    """The result as a PDF, for the patient and the study of `identity`."""
+    prediction, order = making.prediction, making.order
+    words = order.words
+    paper = _begun(identity, order, words.say("page.title"))
+    paper.warn(words.say("caution"))
+    for warning in (wording.partial(order), wording.revision(order)):
+        if warning:
+            paper.warn(warning)
+    _identity(paper, identity, words)
+    paper.y += 12
+    paper.write(wording.headline(prediction, order), 12.5, bold=True)
+    _findings(paper, prediction, words)
+    _pictures(paper, making)
+    paper.heading(words.say("page.certainty"))
+    for text in (
+        wording.certainty(prediction.model, words),
+        *wording.performance(prediction, order),
+    ):
+        paper.write(text, _SMALL)
+    paper.heading(words.say("page.method"))
+    model = prediction.model
+    said = [
+        wording.model_named(model, words),
+        words.say("report.weights", digest=model.digest),
+        words.say("report.use", use=model.intended_use) if model.intended_use else "",
+        words.say("report.explanation", method=model.explanation) if model.explanation else "",
+        words.say("completeness.analysed", count=len({f.image for f in prediction.frames})),
+        words.say("report.read"),
+        model.disclaimer,
+    ]
+    return _ended(paper, [text for text in said if text], identity, order)
+
+
+def notice_pages(identity: Dataset, refusal: Refusal, order: Order) -> bytes:
+    """That a study was not analysed, and why, as a PDF."""
+    words = order.words
+    paper = _begun(identity, order, words.say("notice.title"))
+    paper.warn(words.say("notice.negative"), 11)
+    for warning in (wording.partial(order), wording.revision(order)):
+        if warning:
+            paper.warn(warning)
+    _identity(paper, identity, words)
+    paper.y += 12
+    paper.write(wording.reason(refusal, words), 12.5, bold=True)
+    paper.y += 4
+    paper.write(wording.remedy(refusal, words), 11)
+    paper.heading(words.say("page.method"))
+    return _ended(paper, [t for t in notice_small_print(refusal, order) if t], identity, order)
+
+
+def person(name: str) -> str:
+    """A person's name as people write it, in each of its scripts (PS3.5 section 6.2.1.1)."""
+    written = []
+    for group in name.split("="):
+        family, given, middle, prefix, suffix = (*group.split("^"), *[""] * 5)[:5]
+        first = " ".join(part.strip() for part in (prefix, given, middle) if part.strip())
+        parts = (part.strip() for part in (family, first, suffix))
+        written.append(", ".join(part for part in parts if part))
+    return " / ".join(part for part in written if part)
+
+
+def _begun(identity: Dataset, order: Order, title: str) -> Paper:
+    """A first page with its title; the file's own title names nobody."""
+    paper = Paper(title, order.language)
+    size = 21.0
+    while length(title, size, bold=True) > RIGHT - LEFT - 150:
+        size -= 0.5
+    paper.text(LEFT, title, size, bold=True)
+    paper.text(RIGHT, order.ae_title, _SMALL, QUIET, right=True)
+    paper.y += 11
+    made = order.words.say("picture.made", time=minute(order))
+    paper.text(RIGHT, made, _SMALL, QUIET, right=True)
+    paper.y += 28
+    return paper
+
+
+def _identity(paper: Paper, identity: Dataset, words: Words) -> None:
+    """Patient at the left, study at the right."""
+    sex = _SEXES.get(value(identity, "PatientSex"))
+    patient = [
+        ("page.patient", person(value(identity, "PatientName"))),
+        ("page.patient_id", value(identity, "PatientID")),
+        ("page.birth_date", _date(value(identity, "PatientBirthDate"))),
+        ("page.sex", words.say(sex) if sex else ""),
+    ]
+    study = [
+        ("page.study", value(identity, "StudyDescription")),
+        ("page.study_date", _date(value(identity, "StudyDate"))),
+        ("page.accession", value(identity, "AccessionNumber")),
+        ("page.referring", person(value(identity, "ReferringPhysicianName"))),
+    ]
+    half = (RIGHT - LEFT) / 2
+    for left, right in zip(patient, study, strict=True):
+        paper.need(_ROW)
+        sides = ((LEFT, *left), (LEFT + half, *right))
+        paper.y += 2 + max(_field(paper, x, half, words.say(key), said) for x, key, said in sides)
+
+
+def _field(paper: Paper, x: float, width: float, name: str, said: str) -> float:
+    """One fact with its name, and how high it is."""
+    label = paper.column(x, _LABEL - 8, name, _SMALL, QUIET)
+    return max(label, paper.column(x + _LABEL, width - _LABEL - 8, said or "-", bold=True))
+
+
+def _findings(paper: Paper, prediction: Prediction, words: Words) -> None:
+    paper.heading(words.say("page.findings"))
+    paper.text(_PERCENT, words.say("page.probability"), _SMALL, QUIET, right=True)
+    paper.text(_THRESHOLD, words.say("page.threshold"), _SMALL, QUIET, right=True)
+    paper.y += 15
+    for finding in wording.by_weight(prediction.findings):
+        paper.need(2 * _ROW)
+        absent = finding.presence is Presence.ABSENT
+        colour, presence = QUIET if absent else INK, words.say(f"presence.{finding.presence}")
+        heights = (
+            paper.column(LEFT, 155, wording.name(finding, words), colour=colour, bold=not absent),
+            paper.column(_ASSESSMENT, 125, presence, colour=colour),
+        )
+        percent = wording.percent(finding.probability, words)
+        paper.text(_PERCENT, percent, colour=colour, bold=not absent, right=True)
+        paper.text(_THRESHOLD, wording.percent(finding.threshold, words), colour=QUIET, right=True)
+        _bar(paper, finding)
+        paper.y += max(heights) + 4
+        paper.box(LEFT, RIGHT, 0.4, RULE)
+        paper.y += 3
+
+
+def _bar(paper: Paper, finding: Finding) -> None:
+    """Probability from 0 to 1, and the threshold across it."""
+    top = paper.y
+    paper.y += 4
+    paper.box(_BAR, _BAR + _BAR_WIDTH, 5, RULE)
+    red, green, blue = (part / 255 for part in BARS[finding.presence])
+    paper.box(_BAR, _BAR + _BAR_WIDTH * finding.probability, 5, (red, green, blue))
+    paper.y -= 2
+    at = _BAR + _BAR_WIDTH * finding.threshold
+    paper.box(at - 0.7, at + 0.7, 9, INK)
+    paper.y = top
+
+
+def _pictures(paper: Paper, making: Making) -> None:
+    """What the picture objects show, two beside each other."""
+    prediction, words = making.prediction, making.order.words
+    paper.heading(words.say("page.pictures"))
+    shown = subjects(prediction)
+    for first in range(0, len(shown), 2):
+        _pair(paper, making, shown[first : first + 2])
+    if any(finding.heat is not None for finding in prediction.findings):
+        _scale(paper, words)
+        method = words.say("picture.heat", method=prediction.model.explanation)
+        paper.write(words.joined((method, words.say("picture.outline"))), _SMALL, QUIET)
+
+
+def _pair(paper: Paper, making: Making, pair: Sequence[Finding | None]) -> None:
+    """Pictures beside each other, each with its caption."""
+    prediction, words = making.prediction, making.order.words
+    pictures = []
+    for finding in pair:
+        frame = finding.frame if finding else prediction.frames[0]
+        pixels = overlaid(making.source, frame, finding)
+        fit = min(_PICTURE / pixels.shape[1], _TALLEST / pixels.shape[0])
+        pictures.append((pixels, pixels.shape[1] * fit, pixels.shape[0] * fit))
+    tallest = max(height for _, _, height in pictures)
+    paper.need(tallest + 32)
+    for place, (finding, (pixels, width, height)) in enumerate(zip(pair, pictures, strict=True)):
+        left = LEFT + place * (_PICTURE + _GAP)
+        paper.picture(left, width, height, pixels)
+        top = paper.y
+        paper.y += height + 2
+        frame = finding.frame if finding else prediction.frames[0]
+        named = wording.name(finding, words) if finding else words.say("headline.none")
+        number, count = prediction.frames.index(frame) + 1, len(prediction.frames)
+        where = words.say("report.image", number=number, count=count) if finding else ""
+        paper.y += paper.column(left, _PICTURE, named, _SMALL, bold=True)
+        paper.column(left, _PICTURE, where if count > 1 else "", _SMALL, QUIET)
+        paper.y = top
+    paper.y += tallest + 32
+
+
+def _scale(paper: Paper, words: Words) -> None:
+    """The colours of the heat map, from low to high."""
+    low, high = words.say("picture.low"), words.say("picture.high")
+    paper.need(14)
+    left = LEFT + length(low, _SMALL) + 5
+    paper.text(LEFT, low, _SMALL, QUIET)
+    paper.text(left + 105, high, _SMALL, QUIET)
+    top, paper.y = paper.y, paper.y + 3
+    for step, colour in enumerate(colours(np.linspace(0, 1, 50, dtype=np.float32)) / 255):
+        red, green, blue = (float(part) for part in colour)
+        paper.box(left + 2 * step, left + 2 * step + 2.2, 6, (red, green, blue))
+    paper.y = top + 13
+
+
+def _ended(paper: Paper, small_print: Sequence[str], identity: Dataset, order: Order) -> bytes:
+    """The small print, and what stands at the foot of each page."""
+    words = order.words
+    for text in small_print:
+        paper.write(text, _SMALL, QUIET)
+    who = (person(value(identity, "PatientName")), value(identity, "PatientID"))
+    when = _date(value(identity, "StudyDate"))
+    foot = ["  ·  ".join(part for part in (*who, when) if part), words.say("caution")]
+    paper.foot(foot, lambda number, count: words.say("page.number", number=number, count=count))
+    return paper.finished()
+
+
+def _date(digits: str) -> str:
+    """A date of the standard (PS3.5 section 6.2, DA) as it reads in any language."""
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if digits else ""
