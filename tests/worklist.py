@@ -24,6 +24,7 @@ from dicomnode.worklist.arrivals import Arrival, Entry
 from tests.factories import STUDY_UID, uid
 
 __all__ = [
+    "MODEL",
     "NOW",
     "PIPELINE",
     "after",
@@ -49,6 +50,7 @@ __all__ = [
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, 678900, UTC)
 PIPELINE = "chest"
+MODEL = "chest-model@1.0"
 
 
 def after(seconds: float) -> datetime:
@@ -139,6 +141,7 @@ def make_results(job: Job) -> list[Result]:
             kind=kind,
             part10=b"",
             summary={"nodule": Score(probability=0.75, presence=Presence.PRESENT)},
+            model=MODEL,
         )
         for kind in (ResultKind.SC, ResultKind.SR)
     ]

@@ -3,7 +3,7 @@
 import typer
 
 from dicomnode import __version__
-from dicomnode.cli import bench, demo, models, operate, worklist
+from dicomnode.cli import bench, demo, models, operate, results, worklist
 
 __all__ = ["app", "main"]
 
@@ -25,6 +25,7 @@ app.command()(operate.send)
 app.command()(operate.echo)
 app.command(hidden=True)(operate.worker)
 app.add_typer(worklist.app, name="worklist")
+app.add_typer(results.app, name="results")
 app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")
 

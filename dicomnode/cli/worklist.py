@@ -3,7 +3,8 @@
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
@@ -20,25 +21,30 @@ from dicomnode.cli.output import (
     print_table,
 )
 from dicomnode.config.load import load
+from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
 from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
 from dicomnode.records import Delivery, Job, Score, State
-from dicomnode.storage.database import Database
-from dicomnode.worklist import commitments, history, jobs, outbox, queue, results
+from dicomnode.storage.database import Connection, Database
+from dicomnode.worklist import commitments, history, jobs, outbox, queue, results, studies
 from dicomnode.worklist.history import Event
 from dicomnode.worklist.schema import is_there
 
-__all__ = ["app"]
+__all__ = ["app", "print_lines", "worklist"]
 
 app = typer.Typer(help="See the worklist and act on it.", no_args_is_help=True)
 
 JobArgument = Annotated[int, typer.Argument(help="Number of the job, as `worklist list` shows it.")]
 
+_CONFIRMED = "PACS-confirmed"  #: delivered, and more
 _STYLES = {
     State.DELIVERED: "green",
     State.FAILED: "bold red",
     State.UNDELIVERED: "bold red",
+    State.HELD: "bold red",
     State.INCOMPLETE: "yellow",
+    State.NOT_ANALYSED: "yellow",
+    State.WITHDRAWN: "yellow",
     State.CANCELLED: "dim",
 }
 
@@ -54,17 +60,47 @@ def list_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, the newest first."""
-    with errors(), _worklist(config) as database, database.reading() as tx:
+    with errors(), worklist(config) as database, database.reading() as tx:
         found = jobs.listed(tx, states=state or (), study_uid=study, limit=limit)
         confirmed = commitments.confirmed(tx, [job.id for job in found])
-        counts = jobs.count(tx)
+        waits = _waits(tx, found, load(config).pipelines)
+        totals = _totals(tx)
     if as_json:
-        print_json([asdict(job) | {"confirmed": job.id in confirmed} for job in found])
+        more = [{"confirmed": job.id in confirmed, "waits_for": waits.get(job.id)} for job in found]
+        print_json([asdict(job) | told for job, told in zip(found, more, strict=True)])
         return
     if found:
-        _print_jobs(found, confirmed)
-    totals = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+        _print_jobs(found, confirmed, waits)
     console.print(totals or "The worklist is empty.", style="dim", highlight=False)
+
+
+def _totals(tx: Connection) -> str:
+    """How many jobs there are of each state, called as the rows call it."""
+    counts = {str(state): number for state, number in jobs.count(tx).items()}
+    if confirmed := commitments.count_confirmed(tx):
+        counts[_CONFIRMED] = confirmed
+        counts[State.DELIVERED] -= confirmed
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()) if number)
+
+
+def _waits(
+    tx: Connection, found: Sequence[Job], pipelines: Mapping[str, PipelineSettings]
+) -> dict[int, str]:
+    """What each waiting job waits for, by its number."""
+    waiting = [job for job in found if job.state is State.WAITING and job.pipeline in pipelines]
+    last = studies.last_received(tx, {job.study_uid for job in waiting})
+    return {
+        job.id: _waits_for(job, last[job.study_uid], pipelines[job.pipeline].complete)
+        for job in waiting
+    }
+
+
+def _waits_for(job: Job, last_received_at: datetime, rules: CompleteSettings) -> str:
+    """Such as "quiet for 10 s", or "12 of 20 images, until 14:05:00"."""
+    if job.expected is None or job.received >= job.expected:
+        return f"waits for {rules.quiet_s:g} s quiet"
+    until = last_received_at + timedelta(seconds=rules.limit_s)
+    return f"{job.received} of {job.expected} images, waits until {until.astimezone():%H:%M:%S}"
 
 
 @app.command()
@@ -72,11 +108,12 @@ def show(
     job_id: JobArgument, config: ConfigOption = Path("ae_config"), as_json: JsonOption = False
 ) -> None:
     """Show one job: its findings, where its results went, and all that happened."""
-    with errors(), _worklist(config) as database, database.reading() as tx:
+    with errors(), worklist(config) as database, database.reading() as tx:
         job = jobs.get(tx, job_id)
         made = results.of_job(tx, job_id)
         owed = outbox.of_job(tx, job_id)
         confirmed = commitments.confirmed(tx, [job_id])
+        waits = _waits(tx, [job], load(config).pipelines)
         events = history.of_study(tx, job.study_uid)
     if as_json:
         told = [
@@ -85,14 +122,15 @@ def show(
         ]
         print_json(
             asdict(job)
-            | {"confirmed": job_id in confirmed}
+            | {"confirmed": job_id in confirmed, "waits_for": waits.get(job_id)}
             | {"results": told, "deliveries": [asdict(item) for item in owed]}
             | {"history": [asdict(event) for event in events]}
         )
         return
-    _print_jobs([job], confirmed)
-    if made:
-        _print_findings(made[-1][1])
+    _print_jobs([job], confirmed, waits)
+    if scores := next((scores for _, scores in made if scores), None):
+        _print_findings(scores)
+    if owed:
         _print_deliveries(owed)
     _print_history(events)
 
@@ -100,7 +138,7 @@ def show(
 @app.command()
 def retry(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None:
     """Do again what failed: classify again, or send again what a peer refused."""
-    with errors(), _worklist(config) as database, database.transaction() as tx:
+    with errors(), worklist(config) as database, database.transaction() as tx:
         job = queue.retry(tx, job_id, now=datetime.now(UTC))
     console.print(f"job {job.id} is {job.state}")
 
@@ -108,13 +146,13 @@ def retry(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None
 @app.command()
 def cancel(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None:
     """Stop a job: nothing more is done or sent for it."""
-    with errors(), _worklist(config) as database, database.transaction() as tx:
+    with errors(), worklist(config) as database, database.transaction() as tx:
         job = queue.cancel(tx, job_id, now=datetime.now(UTC))
     console.print(f"job {job.id} is {job.state}")
 
 
 @contextmanager
-def _worklist(config: Path) -> Iterator[Database]:
+def worklist(config: Path) -> Iterator[Database]:
     """The node's database, once the node has made it."""
     database = open_worklist(load(config))
     try:
@@ -128,17 +166,35 @@ def _worklist(config: Path) -> Iterator[Database]:
         database.close()
 
 
-def _print_jobs(found: Sequence[Job], confirmed: Container[int]) -> None:
-    """One line a job; below it the study's UID and the reason, each with the room it needs."""
-    rows = [_row(job, job.id in confirmed) for job in found]
-    head = ("job", "state", "images", "changed", "pipeline")
+def _print_jobs(found: Sequence[Job], confirmed: Container[int], waits: Mapping[int, str]) -> None:
+    """One line a job; below it the study's UID, and the reason or what the job waits for."""
+    print_lines(
+        ("job", "state", "images", "changed", "pipeline"),
+        [_row(job, job.id in confirmed) for job in found],
+        [job.study_uid for job in found],
+        [job.reason or waits.get(job.id, "") for job in found],
+        [_STYLES.get(job.state, "") for job in found],
+    )
+
+
+def print_lines(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    uids: Sequence[str],
+    reasons: Sequence[str] = (),
+    styles: Sequence[str] = (),
+) -> None:
+    """Rows under a head; below each its UID and its reason, each with the room it needs.
+
+    The style of a row is that of its second cell.
+    """
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     console.print(_line(head, widths, "bold"), soft_wrap=True)
-    for job, row in zip(found, rows, strict=True):
-        console.print(_line(row, widths, _STYLES.get(job.state, "")), soft_wrap=True)
-        console.print(Text(" " * (widths[0] + 2) + job.study_uid), soft_wrap=True)
-        if job.reason:
-            console.print(Padding(Text(job.reason), (0, 0, 0, widths[0] + 2)))
+    for row, uid, reason, style in zip_longest(rows, uids, reasons, styles, fillvalue=""):
+        console.print(_line(list(row), widths, style), soft_wrap=True)
+        console.print(Text(" " * (widths[0] + 2) + uid), soft_wrap=True)
+        if reason:
+            console.print(Padding(Text(reason), (0, 0, 0, widths[0] + 2)))
 
 
 def _row(job: Job, confirmed: bool) -> tuple[str, ...]:
@@ -146,7 +202,7 @@ def _row(job: Job, confirmed: bool) -> tuple[str, ...]:
     revision = f" (revision {job.revision})" if job.revision > 1 else ""
     return (
         str(job.id),
-        "PACS-confirmed" if confirmed else str(job.state),  # delivered, and more
+        _CONFIRMED if confirmed and job.state is State.DELIVERED else str(job.state),
         images + (", partial" if job.partial else ""),
         _time(job.updated_at),
         job.pipeline + revision,

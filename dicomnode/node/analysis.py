@@ -27,6 +27,7 @@ from dicomnode.errors import (
 )
 from dicomnode.node.worker import Case
 from dicomnode.records import FrameRef, Job, ModelRef, Prediction, Refusal, Result, ResultKind
+from dicomnode.report.notice import make_notices
 from dicomnode.report.results import Order, Source, make_results
 from dicomnode.storage.objects import ObjectStore
 
@@ -97,8 +98,6 @@ class StudyAnalysis:
             ReportError: no notice can be built from this source.
             StoreError: an image cannot be read.
         """
-        from dicomnode.report.notice import make_notices
-
         pipeline = self._pipeline(case.job)
         headers = self._headers(case)
         about = _in_order(case, headers) or list(headers.values())

@@ -9,14 +9,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import Any
 
 import sqlalchemy as sa
 
-from dicomnode.records import DeliveryState
+from dicomnode.records import DeliveryState, State
 from dicomnode.storage.database import Connection, one_at_a_time
 from dicomnode.worklist import history
 from dicomnode.worklist import jobs as _jobs
-from dicomnode.worklist.tables import commitments, deliveries, instances, results, studies
+from dicomnode.worklist.tables import commitments, deliveries, instances, jobs, results, studies
 
 __all__ = [
     "Held",
@@ -25,6 +26,7 @@ __all__ = [
     "answer",
     "ask",
     "confirmed",
+    "count_confirmed",
     "promise",
     "unask",
 ]
@@ -201,17 +203,27 @@ def _confirm(
 
 def confirmed(tx: Connection, job_ids: Collection[int]) -> set[int]:
     """Which of the jobs have results that every peer that was asked confirms to keep."""
+    return set(tx.execute(_confirmed().where(deliveries.c.job_id.in_(job_ids))).scalars())
+
+
+def count_confirmed(tx: Connection) -> int:
+    """How many jobs are delivered, and confirmed like this."""
+    mine = jobs.c.id.in_(_confirmed()) & (jobs.c.state == State.DELIVERED)
+    return int(tx.execute(sa.select(sa.func.count()).select_from(jobs).where(mine)).scalar_one())
+
+
+def _confirmed() -> sa.Select[Any]:
     is_open = deliveries.c.confirmed_at.is_(None) & (
         deliveries.c.commitment_id.is_not(None) | (deliveries.c.state == DeliveryState.OWED)
     )
-    rows = tx.execute(
+    return (
         sa.select(deliveries.c.job_id)
-        .where(deliveries.c.job_id.in_(job_ids))
+        .select_from(deliveries.join(results))
+        .where(results.c.withdrawn_at.is_(None))
         .group_by(deliveries.c.job_id)
         .having(sa.func.count(deliveries.c.confirmed_at) > 0)
         .having(sa.func.sum(sa.case((is_open, 1), else_=0)) == 0)
     )
-    return set(rows.scalars())
 
 
 # --- what we promise ------------------------------------------------------------------------

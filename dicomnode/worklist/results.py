@@ -1,18 +1,67 @@
 """What jobs made: which objects, by which model, and what has been recalled of them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from dicomnode.records import InstanceRef, Job, Presence, ResultKind, Score
+from dicomnode.records import DeliveryState, InstanceRef, Job, Presence, ResultKind, Score
 from dicomnode.storage.database import Connection
-from dicomnode.worklist.tables import jobs, results
+from dicomnode.worklist.tables import deliveries, jobs, results
 
-__all__ = ["REPORTS", "are_recalled", "exist_for", "of_job", "reports_before"]
+__all__ = [
+    "REPORTS",
+    "Made",
+    "are_recalled",
+    "exist_for",
+    "listed",
+    "of_job",
+    "reports_before",
+]
 
 #: Kinds that are Structured Reports, and name their predecessors.
 REPORTS = (ResultKind.SR, ResultKind.SR3D, ResultKind.TEXT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """One result, and where it went."""
+
+    job_id: int
+    ref: InstanceRef
+    kind: ResultKind
+    model: str  #: as `name@version`; empty where no model speaks, or it was not written down
+    made_at: datetime  #: aware, UTC
+    withdrawn_at: datetime | None  #: when it was recalled
+    peers: Mapping[str, DeliveryState]  #: where it stands with each, by name
+
+
+def listed(tx: Connection, *, study_uid: str = "", model: str = "", limit: int = 100) -> list[Made]:
+    """Results, the newest first; of one study, or of one model, `name@version`."""
+    wanted = sa.select(results).order_by(results.c.id.desc()).limit(limit)
+    if study_uid:
+        wanted = wanted.where(results.c.study_uid == study_uid)
+    if model:
+        wanted = wanted.where(results.c.model == model)
+    rows = tx.execute(wanted).mappings().all()
+    went: dict[int, dict[str, DeliveryState]] = {row["id"]: {} for row in rows}
+    sent = sa.select(deliveries.c.result_id, deliveries.c.peer, deliveries.c.state)
+    for result_id, peer, state in tx.execute(sent.where(deliveries.c.result_id.in_(went))):
+        went[result_id][peer] = DeliveryState(state)
+    return [
+        Made(
+            job_id=row["job_id"],
+            ref=_ref(row),
+            kind=ResultKind(row["kind"]),
+            model=row["model"],
+            made_at=row["created_at"],
+            withdrawn_at=row["withdrawn_at"],
+            peers=went[row["id"]],
+        )
+        for row in rows
+    ]
 
 
 def exist_for(tx: Connection, job: Job) -> bool:

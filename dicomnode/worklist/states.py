@@ -31,9 +31,8 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.INCOMPLETE: frozenset({State.WAITING, State.READY, State.CANCELLED}),
     State.HELD: frozenset({State.READY, State.CANCELLED}),  # only by hand
     State.FAILED: frozenset({State.READY, State.CANCELLED}),  # only by hand
-    # Only by hand, and withdrawn where nothing was ever sent.
-    State.UNDELIVERED: frozenset({State.REPORTED, State.WITHDRAWN, State.CANCELLED}),
-    State.CANCELLED: frozenset({State.READY, State.REPORTED, State.WITHDRAWN}),
+    State.UNDELIVERED: frozenset({State.REPORTED, State.CANCELLED}),  # only by hand, or a recall
+    State.CANCELLED: frozenset({State.READY, State.REPORTED}),  # the same
 }
 
 #: The node will do something by itself.

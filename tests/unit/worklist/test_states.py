@@ -34,11 +34,9 @@ ARROWS = {
     ("failed", "ready"),
     ("failed", "cancelled"),
     ("undelivered", "reported"),
-    ("undelivered", "withdrawn"),
     ("undelivered", "cancelled"),
     ("cancelled", "ready"),
     ("cancelled", "reported"),
-    ("cancelled", "withdrawn"),
 }
 
 

@@ -1,0 +1,111 @@
+"""Recall: what peers have of a model's results, and how these are withdrawn.
+
+A job whose results are recalled is owed to its peers once more: not the results, but what says that
+they no longer stand. Nothing is deleted, here or there.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from dicomnode.records import DeliveryState, InstanceRef, Job, Result, ResultKind, State
+from dicomnode.storage.database import Connection
+from dicomnode.worklist import history, outbox
+from dicomnode.worklist import jobs as _jobs
+from dicomnode.worklist.tables import deliveries, jobs, results
+
+__all__ = ["Standing", "jobs_of", "models", "standing", "withdraw"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A result that peers have, or may have."""
+
+    ref: InstanceRef
+    kind: ResultKind
+    peers: tuple[str, ...]  #: names, in order
+
+
+def models(tx: Connection) -> list[str]:
+    """The models that results are of, as `name@version`."""
+    found = sa.select(results.c.model).where(results.c.model != "").distinct()
+    return sorted(tx.execute(found).scalars())
+
+
+def jobs_of(tx: Connection, model: str, job_id: int | None = None) -> list[int]:
+    """Numbers of the jobs with results of a model that were not recalled, oldest first: all, or
+    that one. Notices are no results of a model, though they may name it.
+    """
+    recalled = results.alias()
+    which = sa.true() if job_id is None else results.c.job_id == job_id
+    found = (
+        sa.select(results.c.job_id)
+        .distinct()
+        .select_from(results.join(jobs, jobs.c.id == results.c.job_id))
+        .where(
+            which,
+            results.c.model == model,
+            jobs.c.refused.is_(None),
+            ~sa.exists().where(
+                recalled.c.job_id == results.c.job_id, recalled.c.withdrawn_at.is_not(None)
+            ),
+        )
+        .order_by(results.c.job_id)
+    )
+    return list(tx.execute(found).scalars())
+
+
+def standing(tx: Connection, job: Job) -> list[Standing]:
+    """What peers have of a job's results, or may have, in the order in which it left.
+
+    A peer may have what was on its way to it, whatever became of that; what it refused it has not.
+    """
+    on_its_way = deliveries.c.lease.is_not(None) | (deliveries.c.attempts > 0)
+    there = (deliveries.c.state == DeliveryState.SENT) | (
+        (deliveries.c.state != DeliveryState.REFUSED) & on_its_way
+    )
+    rows = tx.execute(
+        sa.select(results, deliveries.c.peer)
+        .select_from(deliveries.join(results))
+        .where(results.c.job_id == job.id, results.c.withdrawn_at.is_(None), there)
+        .order_by(results.c.id, deliveries.c.peer)
+    )
+    found: dict[int, Standing] = {}
+    for row in rows.mappings():
+        names = ("sop_class_uid", "sop_instance_uid", "series_uid", "study_uid")
+        ref = InstanceRef(**{name: row[name] for name in names})
+        others = found[row["id"]].peers if row["id"] in found else ()
+        peers = (*others, row["peer"])
+        found[row["id"]] = Standing(ref=ref, kind=ResultKind(row["kind"]), peers=peers)
+    return list(found.values())
+
+
+def withdraw(
+    tx: Connection,
+    job: Job,
+    made: Sequence[Result],
+    wanted: Mapping[str, Collection[ResultKind]],
+    because: str,
+    *,
+    now: datetime,
+) -> None:
+    """Send nothing more of a job's results, and owe each peer what says that they are withdrawn.
+
+    `job` was read with its lock, in this transaction.
+
+    Raises:
+        WrongStep: its results are not made yet.
+    """
+    outbox.cancel(tx, job, now=now)
+    mine = results.c.job_id == job.id
+    tx.execute(sa.update(results).where(mine).values(withdrawn_at=now))
+    history.note(tx, job.study_uid, "recalled", now=now, job_id=job.id, detail=because)
+    words = {"because": because, "reason": because}
+    if job.state is State.REPORTED:
+        tx.execute(sa.update(jobs).where(jobs.c.id == job.id).values(words))
+    else:
+        _jobs.move(tx, job, State.REPORTED, now=now, detail=because, values=words)
+    outbox.owe(tx, job, made, wanted, now=now)
+    outbox.settle(tx, job.id, now=now)
