@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydicom import Dataset, FileDataset, Sequence
+from pydicom import Dataset, FileDataset
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
 from pydicom.filereader import read_file_meta_info
-from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag
 
+from dicomnode.dicom.charsets import text_of
 from dicomnode.dicom.elements import IDENTITY, read_elements
 from dicomnode.dicom.sop_classes import encoding_of
 from dicomnode.dicom.walker import Element
@@ -58,17 +58,9 @@ def read_header(path: Path) -> Header:
 def text(ds: Dataset, keyword: str) -> str:
     """A value as one printable line, many values joined by backslashes; empty when it has none.
 
-    Never raises. Bytes outside ASCII without a declared character set are UTF-8 where they can be.
+    Never raises, and leaves the dataset as it came (`dicom/charsets.py`).
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = _undeclared(ds, keyword) or ds.get(keyword)
-            if isinstance(value, MultiValue):
-                value = "\\".join(str(each) for each in value)
-            line = "" if value is None or isinstance(value, bytes | Sequence) else str(value)
-    except Exception:  # noqa: BLE001  # a broken value is an empty one
-        return ""
+    line = text_of(ds, keyword)
     return " ".join("".join(c if c.isprintable() else " " for c in line).split())
 
 
@@ -112,16 +104,3 @@ def _header(elements: Iterator[Element]) -> Iterator[RawDataElement]:
         known = "UI" if tag in IDENTITY else vr.decode() or None
         missing.discard(tag)
         yield RawDataElement(BaseTag(tag), known, len(value), value, 0, not vr, little_endian)
-
-
-def _undeclared(ds: Dataset, keyword: str) -> str | None:
-    """Text in UTF-8 that does not say so (no Specific Character Set), else None."""
-    raw = ds.get_item(keyword)
-    if "SpecificCharacterSet" in ds or not isinstance(raw, RawDataElement) or not raw.value:
-        return None
-    if raw.value.isascii() or b"\x00" in raw.value.rstrip(b"\x00"):
-        return None
-    try:
-        return raw.value.decode("utf-8")
-    except UnicodeDecodeError:
-        return None

@@ -40,5 +40,6 @@ def belongs(ds: Dataset, header: Dataset) -> None:
         ReportError: it does not; the message names the attribute, never a value.
     """
     for keyword in _WHOSE:
-        if value(ds, keyword) != value(header, keyword):
+        # Empty groups at the end of a name may be left out (PS3.5 section 6.2.1.2).
+        if value(ds, keyword).rstrip("=") != value(header, keyword).rstrip("="):
             raise ReportError(f"not sent: {keyword} is not that of the images")

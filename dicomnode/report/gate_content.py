@@ -94,15 +94,12 @@ def problems(ds: Plain) -> Iterator[str]:
         return
     root = _read(ds)
     items = list(_with_all_below(root))
-    yield from _template(root)
-    for item in items:
-        yield from _whole(item)
-        for child in item.below:
-            if child.kind not in relations.get((item.kind, child.relation), ()):
-                yield f"{child.kind} may not stand below {item.kind} as it does (A.35)"
-    yield from _references(root, items)
-    if root.name == _MEASUREMENT_REPORT:
-        yield from _groups(items)
+    broken = [*_template(root), *(fault for item in items for fault in _whole(item, relations))]
+    yield from broken
+    if not broken:  # what follows takes for granted that every item is whole
+        yield from _references(root, items)
+        if root.name == _MEASUREMENT_REPORT:
+            yield from _groups(items)
 
 
 def _read(ds: Plain) -> _Item:
@@ -138,7 +135,7 @@ def _template(root: _Item) -> Iterator[str]:
         yield "ContentTemplateSequence does not name the template of the root (C.18.8)"
 
 
-def _whole(item: _Item) -> Iterator[str]:
+def _whole(item: _Item, relations: _Relations) -> Iterator[str]:
     carries = _CARRIES.get(item.kind)
     if carries is None:
         yield "ValueType is none that our reports have (C.17.3)"
@@ -151,6 +148,9 @@ def _whole(item: _Item) -> Iterator[str]:
         yield "ContinuityOfContent is not SEPARATE: viewers lose the names of what is in it"
     if item.kind == "SCOORD":
         yield from _shape(item)
+    for child in item.below:
+        if child.kind not in relations.get((item.kind, child.relation), ()):
+            yield f"{child.kind or 'an item'} may not stand below {item.kind} as it does (A.35)"
 
 
 def _shape(item: _Item) -> Iterator[str]:

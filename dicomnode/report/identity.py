@@ -1,25 +1,29 @@
 """Patient and study copied from the source, our equipment, our times.
 
-Copied means: the same characters, in UTF-8. A source may be as odd as it likes: what cannot stand
-in a result is left empty, and nothing here raises but for images of more than one patient.
+Copied means: the same characters, in UTF-8; what names the patient or the study is never cut. A
+source may be as odd as it likes: what cannot stand in a result is left empty, and nothing here
+raises but for images of more than one patient.
 """
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Protocol
 
 from pydicom import DataElement, Dataset, config
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
 from dicomnode.dicom.attributes import MANUFACTURER
+from dicomnode.dicom.patient import disagreement
 from dicomnode.dicom.uids import IMPLEMENTATION_VERSION_NAME, is_uid
-from dicomnode.errors import ReportError
-from dicomnode.records import Concept, ModelRef, Prediction, Refusal
+from dicomnode.errors import PatientsDiffer, ReportError
+from dicomnode.records import Concept, ModelRef
 from dicomnode.report import codes
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
 
 __all__ = [
+    "Answer",
     "add_body_part",
     "add_equipment",
     "add_series",
@@ -35,23 +39,44 @@ _ALWAYS = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
 )  # fmt: skip
-_WHERE_KNOWN = (
-    "IssuerOfPatientID", "OtherPatientNames", "PatientAge", "StudyDescription",
-    "PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified",
+_WHERE_KNOWN = ("IssuerOfPatientID", "OtherPatientNames")
+_ABOUT = (
+    "PatientAge", "StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod",
+    "LongitudinalTemporalInformationModified", "TimezoneOffsetFromUTC",
 )  # fmt: skip
+_MODALITY = (
+    "Manufacturer", "InstitutionName", "StationName", "ManufacturerModelName",
+    "DeviceSerialNumber", "SoftwareVersions",
+)  # fmt: skip
+_ENUMERATED = {
+    "PatientIdentityRemoved": ("YES", "NO"),
+    "LongitudinalTemporalInformationModified": ("UNMODIFIED", "MODIFIED", "REMOVED"),
+}
+_ROOM = {"LO": 64, "SH": 16}  # characters of one value, PS3.5 Table 6.2-1
 
 _ZONE = re.compile(r"([+-])(\d\d)([0-5]\d)")
 
 
+class Answer(Protocol):
+    """What a model said, or why it said nothing, or that it is withdrawn."""
+
+    @property
+    def model(self) -> ModelRef | None: ...
+
+
 def one_patient(headers: Sequence[Dataset]) -> Dataset:
-    """The header that identity is copied from; ReportError unless all are of one study."""
+    """The header that identity is copied from.
+
+    Raises:
+        PatientsDiffer: the headers name more than one patient.
+        ReportError: they are not of one study, or there is none.
+    """
     if not headers:
         raise ReportError("there is no image to report on")
-    named = any(value(header, "PatientID") for header in headers)
-    who = ("PatientID",) if named else ("PatientName", "PatientBirthDate")
-    for keyword in ("StudyInstanceUID", *who):
-        if len({value(header, keyword) for header in headers}) > 1:
-            raise ReportError(f"the images differ in {keyword}: no result may join them")
+    if problem := disagreement(headers):
+        raise PatientsDiffer(problem)
+    if len({value(header, "StudyInstanceUID") for header in headers}) > 1:
+        raise ReportError("the images differ in StudyInstanceUID: no result may join them")
     if not is_uid(value(headers[0], "StudyInstanceUID")):
         raise ReportError("the images have no valid StudyInstanceUID")
     return headers[0]
@@ -64,12 +89,16 @@ def copied(header: Dataset) -> Dataset:
     put(ds, "StudyInstanceUID", value(header, "StudyInstanceUID"))
     for keyword in _ALWAYS:
         put(ds, keyword, value(header, keyword))
-    for keyword in (*_WHERE_KNOWN, "TimezoneOffsetFromUTC"):
+    for keyword in _WHERE_KNOWN:
         if found := value(header, keyword):
             put(ds, keyword, found)
+    _put_known(ds, header, _ABOUT)
     if ds.PatientSex not in ("M", "F", "O"):
         ds.PatientSex = ""
-    if "PatientIdentityRemoved" in ds and "DeidentificationMethod" not in ds:
+    for keyword, allowed in _ENUMERATED.items():
+        if ds.get(keyword) not in allowed:
+            ds.pop(keyword, None)
+    if ds.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethod" not in ds:
         ds.DeidentificationMethod = "See source images"  # type 1C
     return ds
 
@@ -78,6 +107,17 @@ def put(ds: Dataset, keyword: str, text: str) -> None:
     """Set an attribute without judging it: an identity that is too long is still the identity."""
     vr = dictionary_VR(keyword)
     ds.add(DataElement(tag_for_keyword(keyword) or 0, vr, text, validation_mode=config.IGNORE))
+
+
+def _put_known(ds: Dataset, header: Dataset, keywords: Sequence[str]) -> None:
+    """What the source says of itself, where it says it, and as far as it has room."""
+    for keyword in keywords:
+        if found := value(header, keyword):
+            parts = found.split("\\")
+            if dictionary_VM(keyword) == "1":
+                parts = ["/".join(parts)]
+            room = _ROOM.get(dictionary_VR(keyword))
+            put(ds, keyword, "\\".join(part[:room].rstrip() for part in parts))
 
 
 def local_time(made_at: datetime, ds: Dataset) -> datetime:
@@ -96,7 +136,7 @@ def local_time(made_at: datetime, ds: Dataset) -> datetime:
 
 
 def add_series(
-    ds: Dataset, answer: Prediction | Refusal, order: Order, uid: str, title: str, digit: str
+    ds: Dataset, answer: Answer, order: Order, uid: str, title: str, digit: str
 ) -> None:
     """General Series module and our times; high numbers keep results below the images."""
     moment = local_time(order.made_at, ds)
@@ -117,7 +157,7 @@ def add_body_part(ds: Dataset, header: Dataset) -> None:
     if part:
         put(ds, "BodyPartExamined", part)
     if not part or side in ("L", "R"):
-        put(ds, "Laterality", side)
+        put(ds, "Laterality", side if side in ("L", "R") else "")
 
 
 def add_equipment(ds: Dataset, header: Dataset, model: ModelRef | None, order: Order) -> None:
@@ -140,12 +180,7 @@ def add_equipment(ds: Dataset, header: Dataset, model: ModelRef | None, order: O
     ds.ContributingEquipmentSequence = [processing]
     if value(header, "Manufacturer"):  # type 1 of an item
         acquisition = _contribution(codes.ACQUISITION_EQUIPMENT)
-        for keyword in (
-            "Manufacturer", "InstitutionName", "StationName", "ManufacturerModelName",
-            "DeviceSerialNumber", "SoftwareVersions",
-        ):  # fmt: skip
-            if found := value(header, keyword):
-                put(acquisition, keyword, found)
+        _put_known(acquisition, header, _MODALITY)
         ds.ContributingEquipmentSequence = [acquisition, processing]
 
 

@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 from pydicom import Dataset, dcmread, dcmwrite
 
-from dicomnode.errors import ReportError
+from dicomnode.errors import DicomnodeError, PatientsDiffer, ReportError
 from dicomnode.report import identity
 from tests.unit.report.samples import (
     MODEL,
@@ -96,11 +96,15 @@ def test_says_that_the_identity_was_removed_and_how() -> None:
     assert identity.copied(silent).DeidentificationMethod == "See source images"
 
 
-@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
-def test_refuses_images_of_two_patients_or_studies(keyword: str) -> None:
+@pytest.mark.parametrize(
+    ("keyword", "error"), [("PatientID", PatientsDiffer), ("StudyInstanceUID", ReportError)]
+)
+def test_refuses_images_of_two_patients_or_studies(
+    keyword: str, error: type[DicomnodeError]
+) -> None:
     changed = make_header(2)
     setattr(changed, keyword, "1.2.3")
-    with pytest.raises(ReportError) as raised:
+    with pytest.raises(error, match=keyword) as raised:
         identity.one_patient([make_header(1), changed])
     assert "SYN-0001" not in str(raised.value)
 
@@ -111,7 +115,7 @@ def test_without_a_patient_id_the_name_and_the_birth_date_must_agree(keyword: st
     assert identity.one_patient(same) is same[0]
 
     setattr(same[1], keyword, "19010101")
-    with pytest.raises(ReportError, match=keyword):
+    with pytest.raises(PatientsDiffer, match=keyword):
         identity.one_patient(same)
 
 
@@ -166,6 +170,44 @@ def test_names_the_node_the_model_and_the_modality_that_took_the_image() -> None
     assert processing.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
     assert processing.ManufacturerModelName == "demonstration"
     assert processing.ContributionDateTime == "20250304233000+0000"
+
+
+def test_what_a_modality_says_too_long_or_too_often_is_cut_to_its_room() -> None:
+    ds = Dataset()
+    header = raw_header(
+        Manufacturer=b"M" * 80, StationName=b"S" * 20, InstitutionName=b"Here\\There"
+    )
+    identity.add_equipment(ds, header, MODEL, ORDER)
+    acquisition = ds.ContributingEquipmentSequence[0]
+    assert acquisition.Manufacturer == "M" * 64
+    assert acquisition.StationName == "S" * 16
+    assert acquisition.InstitutionName == "Here/There"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "raw", "kept"),
+    [
+        ("StudyDescription", b"x" * 70, "x" * 64),
+        ("StudyDescription", b"A\\B", "A/B"),
+        ("PatientIdentityRemoved", b"PERHAPS", None),
+        ("LongitudinalTemporalInformationModified", b"SHIFTED", None),
+        ("LongitudinalTemporalInformationModified", b"MODIFIED", "MODIFIED"),
+        ("PatientAge", b"55 years", None),
+        ("PatientID", b"A\\B", ["A", "B"]),
+        ("AccessionNumber", b"0" * 20, "0" * 20),
+    ],
+)
+def test_what_describes_is_made_to_fit_and_what_names_is_not(
+    keyword: str, raw: bytes, kept: str | list[str] | None
+) -> None:
+    assert identity.copied(raw_header(**{keyword: raw})).get(keyword) == kept
+
+
+@pytest.mark.parametrize(("side", "kept"), [("L", "L"), ("R", "R"), ("B", ""), ("", "")])
+def test_a_side_that_is_none_is_left_empty(side: str, kept: str) -> None:
+    ds = Dataset()
+    identity.add_body_part(ds, make_header(BodyPartExamined=None, Laterality=side))
+    assert ds.Laterality == kept
 
 
 def test_leaves_out_a_modality_that_does_not_say_who_made_it() -> None:

@@ -3,6 +3,8 @@
 import pytest
 from pydicom import Dataset
 
+from dicomnode.dicom.attributes import text
+from dicomnode.dicom.patient import disagreement
 from dicomnode.report.reading import value
 from tests.unit.report.samples import make_header, raw_header
 
@@ -41,6 +43,20 @@ def test_reads_undeclared_utf8_that_pydicom_has_already_taken_for_latin1(keyword
     assert value(header, keyword) == "MÜLLER"
 
 
+@pytest.mark.parametrize(
+    ("charset", "raw", "read"),
+    [
+        (b"NO SUCH SET", "MÜLLER".encode(), "MÜLLER"),
+        (b"ISO_IR 192", "MÜLLER".encode("latin-1"), "MÜLLER"),
+        (b"\\ISO 2022 IR 87", JAPANESE, "Yamada^Tarou=山田^太郎"),
+    ],
+)
+def test_reads_the_same_after_others_have_read_it(charset: bytes, raw: bytes, read: str) -> None:
+    header = raw_header(SpecificCharacterSet=charset, PatientName=raw)
+    assert text(header, "PatientName") == disagreement([header]) + read
+    assert value(header, "PatientName") == read
+
+
 def test_leaves_undeclared_text_alone_that_never_was_latin1() -> None:
     assert value(make_header(SpecificCharacterSet=None, PatientID="王"), "PatientID") == "王"
 
@@ -65,6 +81,11 @@ def test_leaves_undeclared_text_alone_that_never_was_latin1() -> None:
         ("PatientAge", b"55", ""),
         ("FrameOfReferenceUID", b"1.2.3\x00", "1.2.3"),
         ("FrameOfReferenceUID", b"one.two", ""),
+        ("PixelSpacing", b"0.1\\0.25", "0.1\\0.25"),
+        ("PixelSpacing", b"0.1234567890123456789\\1", "0.123456789\\1"),
+        ("PixelSpacing", b"0,1\\0,2", ""),
+        ("PixelAspectRatio", b"1\\ 2", "1\\2"),
+        ("PixelAspectRatio", b"1:2", ""),
         ("PatientID", b"AB\x00\x00", "AB"),
         ("PatientID", b" 12\r\n3 ", " 123"),
         ("PatientID", b"", ""),
