@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from dicomnode.records import InstanceRef, Prediction, Refusal
+from dicomnode.records import InstanceRef
 from dicomnode.report import identity, wording
 from dicomnode.report.references import evidence
 from dicomnode.report.request import Order
@@ -27,7 +27,7 @@ class Naming:
 
 def document(
     header: Dataset,
-    answer: Prediction | Refusal,
+    answer: identity.Answer,
     order: Order,
     naming: Naming,
     referenced: Iterable[InstanceRef],
