@@ -88,10 +88,11 @@ def number(
     children: Sequence[Dataset] = (),
     relation: str = CONTAINS,
 ) -> Dataset:
-    """A measured value with its unit."""
+    """A measured value with its unit, written as short as it is."""
     item = sr.NumContentItem(
         codes.coded(name), value, codes.coded(unit), relationship_type=relation
     )
+    item.MeasuredValueSequence[0].NumericValue = f"{value:g}"
     return _with(item, children)
 
 

@@ -18,7 +18,7 @@ h1 { font-size: 1.5rem; margin: 0 0 .5rem }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d5d9de }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem }
 dl { display: grid; grid-template-columns: 15rem 1fr; gap: .2rem 1rem; margin: 0 }
-dt { color: #5b6570 } dd { margin: 0; overflow-wrap: anywhere }
+dt { color: #5b6570; grid-column: 1 } dd { margin: 0; grid-column: 2; overflow-wrap: anywhere }
 .bar { display: inline-block; width: 9rem; height: .6rem; margin-right: .6rem; border-radius: 3px;
   background: #dfe3e8 }
 .bar i { display: block; height: 100%; border-radius: 3px; background: #3b6ea5 }
@@ -34,6 +34,7 @@ _HEAD = (
     ("Accession number", "AccessionNumber"),
     ("Study", "StudyDescription"),
     ("Study date", "StudyDate"),
+    ("Series", "SeriesDescription"),
     ("Reported", "ContentDate"),
 )
 
@@ -48,6 +49,7 @@ _TEXTUAL = {
 
 # What is said comes before what was measured, and that before what was looked at.
 _LATE = {"126010": 1, "111028": 2}
+_LANGUAGE = "121049"  # language of the content
 
 
 def sr_html(dataset: Dataset) -> str:
@@ -57,7 +59,7 @@ def sr_html(dataset: Dataset) -> str:
     state = ", ".join(
         escape(value(dataset, keyword))
         for keyword in ("CompletionFlag", "PreliminaryFlag", "VerificationFlag")
-        if value(dataset, keyword)
+        if value(dataset, keyword) not in ("", "COMPLETE")
     )
     children = list(dataset.get("ContentSequence") or [])
     about = [child for child in children if child.get("ValueType") != "CONTAINER"]
@@ -65,11 +67,19 @@ def sr_html(dataset: Dataset) -> str:
     parts.sort(key=lambda part: _LATE.get(_code(part), 0))
     body = "".join(_section(part, 2) for part in parts)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
+        f'<!doctype html>\n<html lang="{_language(about)}"><head><meta charset="utf-8">'
+        f"<title>{title}</title><style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
         f'<p class="state">{state}</p><dl>{head}</dl>{body}'
         f"<h2>About this report</h2>{_rows(about)}</main></body></html>\n"
     )
+
+
+def _language(about: Iterable[Dataset]) -> str:
+    """The language of its sentences (TID 1204)."""
+    for item in about:
+        if _code(item) == _LANGUAGE and item.get("ConceptCodeSequence"):
+            return escape(value(item.ConceptCodeSequence[0], "CodeValue"))
+    return "en"
 
 
 def _plain(item: Dataset, keyword: str) -> str:
@@ -97,15 +107,18 @@ def _section(part: Dataset, level: int) -> str:
 
 
 def _rows(items: Iterable[Dataset]) -> str:
-    rows = "".join(
-        _row(_meaning(item, "ConceptNameCodeSequence"), _said(item) + _aside(item))
-        for item in items
-    )
+    """Names beside values; a name that stands for several in a row is said once."""
+    rows, last = "", ""
+    for item in items:
+        name = _meaning(item, "ConceptNameCodeSequence")
+        row = _row("" if name == last else name, _said(item) + _aside(item))
+        rows, last = rows + row, name if row else last
     return f"<dl>{rows}</dl>" if rows else ""
 
 
 def _row(name: str, html: str) -> str:
-    return f"<dt>{escape(name)}</dt><dd>{html}</dd>" if html else ""
+    title = f"<dt>{escape(name)}</dt>" if name else ""
+    return f"{title}<dd>{html}</dd>" if html else ""
 
 
 def _aside(item: Dataset) -> str:

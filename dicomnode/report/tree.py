@@ -10,6 +10,7 @@ from pydicom import Dataset
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, Presence, Region
 from dicomnode.report import codes, items, wording
+from dicomnode.report.catalogue import Words
 from dicomnode.report.observer import observer
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Order, Source
@@ -27,7 +28,7 @@ def content(
             *observer(prediction.model, order.words),
             items.code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, items.HAS_CONCEPT_MOD),
             _library(source, prediction),
-            _measurements(prediction, pictures, uid),
+            _measurements(prediction, order, pictures, uid),
             _evaluations(prediction, order),
         ],
         template="1500",
@@ -68,7 +69,9 @@ def _entry(header: Dataset, seen: Sequence[FrameRef]) -> Dataset:
 # --- where and how probable: TID 1410 -------------------------------------------------------
 
 
-def _measurements(prediction: Prediction, pictures: Sequence[Made], uid: str) -> Dataset:
+def _measurements(
+    prediction: Prediction, order: Order, pictures: Sequence[Made], uid: str
+) -> Dataset:
     ranked = wording.by_weight(prediction.findings)
     groups: list[Dataset] = []
     for frame in dict.fromkeys(finding.frame for finding in ranked):
@@ -77,10 +80,10 @@ def _measurements(prediction: Prediction, pictures: Sequence[Made], uid: str) ->
         shown = [
             p for p in pictures if p.finding in without_region or (not p.finding and not groups)
         ]
-        groups.append(_whole_frame(prediction, frame, findings, shown))
+        groups.append(_whole_frame(prediction, order.words, frame, findings, shown))
     for finding in ranked:
         shown = [p for p in pictures if p.finding is finding]
-        groups += _regions(prediction, finding, shown)
+        groups += _regions(prediction, order.words, finding, shown)
     for number, group in enumerate(groups, 1):
         tracking = items.uid(codes.TRACKING_UID, result_uid(uid, "group", str(number)))
         group.ContentSequence.insert(1, tracking)
@@ -95,6 +98,7 @@ def _outlined(finding: Finding) -> list[Region]:
 
 def _whole_frame(
     prediction: Prediction,
+    words: Words,
     frame: FrameRef,
     findings: Sequence[Finding],
     pictures: Sequence[Made],
@@ -105,22 +109,26 @@ def _whole_frame(
     numbers right of them, and clips that text at the edge of its window: so a small mark in the
     corner carries what is said of the whole frame, most important first.
     """
-    name = "Whole image"
-    if len(prediction.frames) > 1:
-        name = f"Image {prediction.frames.index(frame) + 1} of {len(prediction.frames)}"
+    name, count = words.say("place.whole"), len(prediction.frames)
+    if count > 1:
+        name = words.say("place.image", number=prediction.frames.index(frame) + 1, count=count)
     side = min(frame.rows, frame.columns)
     near, far = 0.01 * side, 0.03 * side
     mark = [(near, near), (far, near), (far, far), (near, far)]
     numbers = [_probability(finding) for finding in findings]
     children = [items.outline(mark, frame), *_explanation(pictures), *numbers]
-    return _group(prediction, name, children)
+    return _group(prediction, words, name, children)
 
 
-def _regions(prediction: Prediction, finding: Finding, pictures: Sequence[Made]) -> list[Dataset]:
+def _regions(
+    prediction: Prediction, words: Words, finding: Finding, pictures: Sequence[Made]
+) -> list[Dataset]:
+    named = wording.name(finding, words)
     return [
         _group(
             prediction,
-            f"{finding.label}, region {number}",
+            words,
+            words.say("place.region", finding=named, number=number),
             [
                 items.code(codes.FINDING, finding.concept),
                 items.outline(region.outline, finding.frame),
@@ -132,9 +140,9 @@ def _regions(prediction: Prediction, finding: Finding, pictures: Sequence[Made])
     ]
 
 
-def _group(prediction: Prediction, name: str, children: Sequence[Dataset]) -> Dataset:
+def _group(prediction: Prediction, words: Words, name: str, children: Sequence[Dataset]) -> Dataset:
     tracking = items.text(codes.TRACKING_IDENTIFIER, name, items.HAS_OBS_CONTEXT)
-    algorithm = _algorithm(prediction, items.HAS_CONCEPT_MOD)
+    algorithm = _algorithm(prediction, words, items.HAS_CONCEPT_MOD)
     return items.container(
         codes.MEASUREMENT_GROUP, [tracking, *algorithm, *children], template="1410"
     )
@@ -151,13 +159,14 @@ def _probability(finding: Finding) -> Dataset:
     return items.number(name, round(100 * finding.probability, 2), codes.PERCENT, [of])
 
 
-def _algorithm(prediction: Prediction, relation: str) -> list[Dataset]:
+def _algorithm(prediction: Prediction, words: Words, relation: str) -> list[Dataset]:
     """TID 4019."""
     model = prediction.model
+    weights = words.say("report.weights", digest=model.digest)
     return [
         items.text(codes.ALGORITHM_NAME, model.name, relation),
         items.text(codes.ALGORITHM_VERSION, model.version, relation),
-        items.text(codes.ALGORITHM_PARAMETERS, f"SHA-256 of the weights: {model.digest}", relation),
+        items.text(codes.ALGORITHM_PARAMETERS, weights, relation),
     ]
 
 
@@ -174,7 +183,7 @@ def _evaluations(prediction: Prediction, order: Order) -> Dataset:
             items.text(codes.COMMENT, wording.headline(prediction, order)),
             *(items.code(f.concept, codes.PRESENCE[f.presence]) for f in ranked),
             *(items.text(codes.COMMENT, note) for note in wording.notes(prediction, order)),
-            *_algorithm(prediction, items.CONTAINS),
+            *_algorithm(prediction, order.words, items.CONTAINS),
             *(items.text(codes.OPERATING_POINT, line) for line in points),
         ],
     )
