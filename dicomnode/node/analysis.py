@@ -15,6 +15,7 @@ from dicomnode.classify.classifier import Classifier
 from dicomnode.config.load import Settings
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.dicom import attributes, pixels
+from dicomnode.dicom.appearance import appearance
 from dicomnode.dicom.attributes import Header
 from dicomnode.dicom.patient import disagreement
 from dicomnode.errors import (
@@ -87,6 +88,9 @@ class StudyAnalysis:
         source = Source(
             headers=_analysed(mine, prediction),
             display=lambda frame: _display(paths[frame.image.sop_instance_uid], frame),
+            look=lambda frame: appearance(
+                dcmread(paths[frame.image.sop_instance_uid]), frame.frame or 1
+            ),
         )
         return make_results(source, prediction, self._order(case, pipeline.wanted))
 
