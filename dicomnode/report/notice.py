@@ -13,7 +13,6 @@ from dicomnode.records import InstanceRef, Refusal, Result, ResultKind
 from dicomnode.report import codes, gate, identity, wording
 from dicomnode.report.capture import notice_capture
 from dicomnode.report.document import notice_document
-from dicomnode.report.document import notice_document
 from dicomnode.report.narrative import Section, narrative
 from dicomnode.report.part10 import finished
 from dicomnode.report.reading import value
