@@ -25,6 +25,7 @@ __all__ = [
     "Input",
     "Label",
     "Measures",
+    "Method",
     "Weights",
     "find_models",
     "read_card",
@@ -101,12 +102,36 @@ class Label(_Table):
         return Concept(value=self.code.value, scheme=self.code.scheme, meaning=self.code.meaning)
 
 
-class Explanation(_Table):
-    """How a present finding is shown."""
+#: How the methods of explanation are named in results.
+_METHODS = {
+    "grad-cam++": "Grad-CAM++",
+    "grad-cam": "Grad-CAM",
+    "hires-cam": "HiResCAM",
+    "occlusion": "Occlusion sensitivity",
+    "integrated-gradients": "Integrated gradients",
+}
 
-    method: Literal["grad-cam"]
-    layer: Text  #: name of the module whose activations are weighed
+Method = Literal["grad-cam++", "grad-cam", "hires-cam", "occlusion", "integrated-gradients"]
+
+
+class Explanation(_Table):
+    """How a present finding is shown: `classify/attribution.py` says what each method does."""
+
+    method: Method = "grad-cam++"
+    layer: str = ""  #: name of the module whose activations are weighed; CAM methods need one
+    finer: tuple[Text, ...] = ()  #: modules before it, whose sharper maps narrow its map down
     region_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5  #: of the map's maximum
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every module whose activations are looked at, the coarsest first."""
+        return (self.layer, *self.finer) if "cam" in self.method else ()
+
+    @model_validator(mode="after")
+    def _cam_has_layer(self) -> Self:
+        if "cam" in self.method and not self.layer:
+            raise ValueError(f"{self.method} needs the layer whose activations are weighed")
+        return self
 
 
 class Estimate(_Table):
@@ -169,7 +194,7 @@ class Card(_Table):
             manufacturer=self.manufacturer,
             intended_use=self.intended_use,
             disclaimer=self.disclaimer,
-            explanation={"grad-cam": "Grad-CAM"}[self.explanation.method],
+            explanation=_METHODS[self.explanation.method],
         )
 
 

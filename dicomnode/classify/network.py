@@ -31,11 +31,11 @@ def build_network(card: Card) -> torch.nn.Module:
         raise ModelError(
             f"{card.name}: architecture.params do not fit {card.architecture.kind}: {error}"
         ) from error
-    if card.explanation.layer not in dict(network.named_modules()):
-        raise ModelError(f"{card.name}: explanation.layer is no layer of the network")
+    if absent := set(card.explanation.layers) - set(dict(network.named_modules())):
+        raise ModelError(f"{card.name}: explanation names no layer of the network: {min(absent)}")
     for module in network.modules():
         if isinstance(module, torch.nn.ReLU | torch.nn.SiLU | torch.nn.LeakyReLU):
-            module.inplace = False  # Grad-CAM cannot look at a layer whose output is overwritten
+            module.inplace = False  # CAM cannot look at a layer whose output is overwritten
     convert_conv2d_weight_memory_format(network, torch.channels_last)  # half as fast again
     return network
 

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from dicomnode.classify.card import Card, Input, Label, read_card
-from dicomnode.classify.explain import Explainer
+from dicomnode.classify.explain import Explained, Explainer
 from dicomnode.classify.network import load_network
 from dicomnode.classify.preprocess import Prepared, prepare
 from dicomnode.dicom.attributes import text
@@ -66,7 +66,8 @@ class TorchClassifier:
             ]
         if not seen:
             raise NotAnalysable("none of the objects is an image")
-        findings = (self._finding(index, *top) for index, top in enumerate(best))
+        shown = self._explained(best)
+        findings = (self._finding(index, *top, shown) for index, top in enumerate(best))
         return Prediction(model=self.model, frames=tuple(seen), findings=tuple(findings))
 
     def _prepared(self, images: Sequence[Image]) -> Iterator[Prepared]:
@@ -89,17 +90,31 @@ class TorchClassifier:
             raise ModelError(f"{self._card.name}: the network answers with something not a number")
         return [round(probability, DIGITS) for probability in probabilities]
 
-    def _finding(self, index: int, probability: float, prepared: Prepared) -> Finding:
+    def _explained(self, best: Sequence[tuple[float, Prepared]]) -> dict[int, Explained]:
+        """Why each present label is; those of one frame go through the network together."""
+        together: dict[Prepared, list[int]] = {}
+        for index, (probability, prepared) in enumerate(best):
+            if _presence(self._card.labels[index], probability) is Presence.PRESENT:
+                together.setdefault(prepared, []).append(index)
+        return {
+            index: explained
+            for prepared, labels in together.items()
+            for index, explained in zip(
+                labels, self._explainer.explain(prepared, labels), strict=True
+            )
+        }
+
+    def _finding(
+        self, index: int, probability: float, prepared: Prepared, shown: Mapping[int, Explained]
+    ) -> Finding:
         label = self._card.labels[index]
-        presence = _presence(label, probability)
-        present = presence is Presence.PRESENT
-        heat, regions = self._explainer.explain(prepared, index) if present else (None, ())
+        heat, regions = shown.get(index, (None, ()))
         return Finding(
             label=label.name,
             concept=label.concept,
             probability=probability,
             threshold=label.threshold,
-            presence=presence,
+            presence=_presence(label, probability),
             frame=prepared.ref,
             heat=heat,
             regions=regions,

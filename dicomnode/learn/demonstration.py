@@ -69,7 +69,9 @@ class Recipe:
     growth_rate: int = 24
     block_config: tuple[int, int] = (2, 6)  #: two blocks: see _STRIDE
     bn_size: int = 2
-    layer: str = "features.denseblock2"  #: whose activations Grad-CAM weighs
+    layer: str = "class_layers.relu"  #: whose activations are weighed to explain
+    finer: tuple[str, ...] = ("features.transition1", "features.denseblock1")  #: narrow that down
+    region_fraction: float = 0.4  #: of the heat map's maximum
     epochs: int = 10
     batch: int = 16
     learning_rate: float = 3e-3  #: highest; AdamW, one cycle
@@ -151,7 +153,12 @@ def _describe(recipe: Recipe) -> Card:
         architecture=Architecture(kind="densenet", params=params),
         weights=Weights(file="weights.safetensors", sha256="0" * 64),
         input=Input(size_px=recipe.size_px, channels=1, resize="pad", mean=(0.5,), std=(0.25,)),
-        explanation=Explanation(method="grad-cam", layer=recipe.layer, region_fraction=0.5),
+        explanation=Explanation(
+            method="hires-cam",
+            layer=recipe.layer,
+            finer=recipe.finer,
+            region_fraction=recipe.region_fraction,
+        ),
         labels=labels,
     )
 

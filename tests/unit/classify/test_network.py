@@ -63,7 +63,7 @@ def test_explains_by_a_layer_that_an_activation_follows(layer: str) -> None:
 
 def test_says_that_the_layer_to_explain_by_is_not_there() -> None:
     card = make_card(explanation=Explanation(method="grad-cam", layer="nowhere"))
-    with pytest.raises(ModelError, match=r"explanation\.layer"):
+    with pytest.raises(ModelError, match="no layer of the network: nowhere"):
         build_network(card)
 
 
