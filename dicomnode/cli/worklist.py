@@ -96,7 +96,7 @@ def _waits(
 
 
 def _waits_for(job: Job, last_received_at: datetime, rules: CompleteSettings) -> str:
-    """Such as "quiet for 10 s", or "12 of 20 images, until 14:05:00"."""
+    """Such as "waits for 10 s quiet", or "12 of 20 images, waits until 14:05:00"."""
     if job.expected is None or job.received >= job.expected:
         return f"waits for {rules.quiet_s:g} s quiet"
     until = last_received_at + timedelta(seconds=rules.limit_s)

@@ -1,6 +1,7 @@
 """What an operator sees of the worklist, and may do to it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from tests.worklist import (
     delivered_job,
     events,
     failed_job,
+    held_job,
+    not_analysed_job,
     owed,
     reported_job,
     running_job,
@@ -159,6 +162,54 @@ def test_lists_what_was_asked_for(config: Path, database: Database) -> None:
     assert ids("--study", study(2)) == [2]
     assert ids("--limit", "2") == [5, 4]
     assert ids("--study", "1.2.3") == []
+
+
+def test_a_job_that_waits_says_what_for(config: Path, database: Database) -> None:
+    with database.transaction() as tx:
+        waiting_job(tx, pipelines={"all": 0})
+        short = waiting_job(tx, study_uid=study(2), images=2, pipelines={"all": 0})
+        studies.expect(tx, short.study_uid, 20)
+        waiting_job(tx, study_uid=study(3), pipelines={"gone": 0})
+
+    found = told(call("worklist", "list", "--json", "--config", config))
+    shown = call("worklist", "show", "1", "--config", config).stdout.splitlines()
+
+    until = (NOW + timedelta(seconds=1800)).astimezone()
+    assert [job["waits_for"] for job in found] == [
+        None,
+        f"2 of 20 images, waits until {until:%H:%M:%S}",
+        "waits for 10 s quiet",
+    ]
+    assert "     waits for 10 s quiet" in [line.rstrip() for line in shown]
+
+
+def test_the_counts_call_a_confirmed_job_what_the_rows_call_it(
+    config: Path, database: Database
+) -> None:
+    with database.transaction() as tx:
+        delivered_job(tx)
+        delivered_job(tx, study_uid=study(1), peers=("viewer",))
+    confirm(database, 1)
+
+    lines = call("worklist", "list", "--config", config).stdout.splitlines()
+
+    assert lines[-1] == "1 PACS-confirmed, 1 delivered"
+
+
+def test_a_study_that_was_not_analysed_is_listed_with_its_reason(
+    config: Path, database: Database
+) -> None:
+    with database.transaction() as tx:
+        not_analysed_job(tx)
+        held_job(tx, study_uid=study(2))
+
+    lines = [
+        line.strip() for line in call("worklist", "list", "--config", config).stdout.splitlines()
+    ]
+
+    assert "the model is for frontal views" in lines
+    assert "PatientID, 2 values" in lines
+    assert lines[-1] == "1 held, 1 not-analysed"
 
 
 def test_a_state_that_does_not_exist_is_a_mistake_that_names_all(config: Path) -> None:
