@@ -27,9 +27,10 @@ HEIGHT = 1.36  #: of a line
 
 _WIDE = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
 _OPENING, _CLOSING = "（《「『【“‘(\\[", "，。、；：！？）》」』】”’%％)\\],.;:!?"  # noqa: RUF001
-#: What stays together on a line: a wide character with its punctuation, else a word or a part.
+#: What stays together on a line: a wide character with its punctuation, else a word or a part;
+#: and with it a sign that is set off by a space, as in "97 %" and in French.
 _UNIT = re.compile(
-    rf"(\s*)([{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}/-]+[/-]*|[/-]+)[{_CLOSING}]*|\S)"
+    rf"(\s*)([{_OPENING}]*(?:[{_WIDE}]|[^\s{_WIDE}{_OPENING}/-]+[/-]*|[/-]+)[{_CLOSING}]*(?:\s[%:;!?»][{_CLOSING}]*)?|\S)"
 )
 
 

@@ -12,7 +12,7 @@ from dicomnode.records import Finding, Prediction, Presence, Refusal
 from dicomnode.report import wording
 from dicomnode.report.capture import overlaid, subjects
 from dicomnode.report.catalogue import Words
-from dicomnode.report.overlay import colours
+from dicomnode.report.overlay import Pixels, colours
 from dicomnode.report.panel import BARS, minute, notice_small_print
 from dicomnode.report.paper import INK, LEFT, QUIET, RIGHT, RULE, Paper, length
 from dicomnode.report.reading import value
@@ -22,11 +22,12 @@ __all__ = ["notice_pages", "person", "result_pages"]
 
 _SMALL = 8.5  # size of what stands back
 _ROW = 17.0  # height of a finding's row
-_LABEL = 92.0  # width of the name of a fact
+_LABEL = 98.0  # width of the name of a fact
 _ASSESSMENT, _BAR, _PERCENT, _THRESHOLD = LEFT + 165, LEFT + 300, LEFT + 438, RIGHT  # columns
 _BAR_WIDTH = 90.0
-_PICTURE = (RIGHT - LEFT - 15.0) / 2  # width of a picture, two beside each other
 _GAP = 15.0  # between pictures
+_PICTURE = (RIGHT - LEFT - _GAP) / 2  # width of one
+_CAPTION = 32.0  # height below a picture
 _TALLEST = 215.0  # a picture
 _SEXES = {"M": "page.male", "F": "page.female", "O": "page.other"}
 
@@ -62,7 +63,7 @@ def result_pages(making: Making, identity: Dataset) -> bytes:
         words.say("report.read"),
         model.disclaimer,
     ]
-    return _ended(paper, [text for text in said if text], identity, order)
+    return _ended(paper, said, identity, order, words.say("caution"))
 
 
 def notice_pages(identity: Dataset, refusal: Refusal, order: Order) -> bytes:
@@ -79,17 +80,17 @@ def notice_pages(identity: Dataset, refusal: Refusal, order: Order) -> bytes:
     paper.y += 4
     paper.write(wording.remedy(refusal, words), 11)
     paper.heading(words.say("page.method"))
-    return _ended(paper, [t for t in notice_small_print(refusal, order) if t], identity, order)
+    small_print = notice_small_print(refusal, order)
+    return _ended(paper, small_print, identity, order, words.say("notice.title"))
 
 
 def person(name: str) -> str:
     """A person's name as people write it, in each of its scripts (PS3.5 section 6.2.1.1)."""
-    written = []
-    for group in name.split("="):
-        family, given, middle, prefix, suffix = (*group.split("^"), *[""] * 5)[:5]
-        first = " ".join(part.strip() for part in (prefix, given, middle) if part.strip())
-        parts = (part.strip() for part in (family, first, suffix))
-        written.append(", ".join(part for part in parts if part))
+    alphabetic, *others = name.split("=")
+    family, given, middle, prefix, suffix = (*alphabetic.split("^"), *[""] * 5)[:5]
+    first = " ".join(f"{prefix} {given} {middle}".split())
+    written = [", ".join(part for part in (family.strip(), first, suffix.strip()) if part)]
+    written += [" ".join(group.replace("^", " ").split()) for group in others]
     return " / ".join(part for part in written if part)
 
 
@@ -132,7 +133,7 @@ def _identity(paper: Paper, identity: Dataset, words: Words) -> None:
 
 def _field(paper: Paper, x: float, width: float, name: str, said: str) -> float:
     """One fact with its name, and how high it is."""
-    label = paper.column(x, _LABEL - 8, name, _SMALL, QUIET)
+    label = paper.column(x, _LABEL - 4, name, _SMALL, QUIET)
     return max(label, paper.column(x + _LABEL, width - _LABEL - 8, said or "-", bold=True))
 
 
@@ -174,40 +175,45 @@ def _bar(paper: Paper, finding: Finding) -> None:
 def _pictures(paper: Paper, making: Making) -> None:
     """What the picture objects show, two beside each other."""
     prediction, words = making.prediction, making.order.words
-    paper.heading(words.say("page.pictures"))
     shown = subjects(prediction)
     for first in range(0, len(shown), 2):
-        _pair(paper, making, shown[first : first + 2])
+        pair = [(finding, _fitted(making, finding)) for finding in shown[first : first + 2]]
+        room = max(height for _, (_, _, height) in pair) + _CAPTION
+        if first == 0:
+            paper.heading(words.say("page.pictures"), room)
+        paper.need(room)
+        for place, (finding, (pixels, width, height)) in enumerate(pair):
+            left = LEFT + place * (_PICTURE + _GAP)
+            paper.picture(left, width, height, pixels)
+            _caption(paper, left, paper.y + height + 2, finding, making)
+        paper.y += room
     if any(finding.heat is not None for finding in prediction.findings):
         _scale(paper, words)
         method = words.say("picture.heat", method=prediction.model.explanation)
         paper.write(words.joined((method, words.say("picture.outline"))), _SMALL, QUIET)
 
 
-def _pair(paper: Paper, making: Making, pair: Sequence[Finding | None]) -> None:
-    """Pictures beside each other, each with its caption."""
+def _fitted(making: Making, finding: Finding | None) -> tuple[Pixels, float, float]:
+    """A picture, and how wide and how high it is drawn."""
+    frame = finding.frame if finding else making.prediction.frames[0]
+    pixels = overlaid(making.source, frame, finding)
+    rows, columns = pixels.shape[:2]
+    fit = min(_PICTURE / columns, _TALLEST / rows)
+    return pixels, columns * fit, rows * fit
+
+
+def _caption(
+    paper: Paper, left: float, below: float, finding: Finding | None, making: Making
+) -> None:
     prediction, words = making.prediction, making.order.words
-    pictures = []
-    for finding in pair:
-        frame = finding.frame if finding else prediction.frames[0]
-        pixels = overlaid(making.source, frame, finding)
-        fit = min(_PICTURE / pixels.shape[1], _TALLEST / pixels.shape[0])
-        pictures.append((pixels, pixels.shape[1] * fit, pixels.shape[0] * fit))
-    tallest = max(height for _, _, height in pictures)
-    paper.need(tallest + 32)
-    for place, (finding, (pixels, width, height)) in enumerate(zip(pair, pictures, strict=True)):
-        left = LEFT + place * (_PICTURE + _GAP)
-        paper.picture(left, width, height, pixels)
-        top = paper.y
-        paper.y += height + 2
-        frame = finding.frame if finding else prediction.frames[0]
-        named = wording.name(finding, words) if finding else words.say("headline.none")
-        number, count = prediction.frames.index(frame) + 1, len(prediction.frames)
-        where = words.say("report.image", number=number, count=count) if finding else ""
-        paper.y += paper.column(left, _PICTURE, named, _SMALL, bold=True)
-        paper.column(left, _PICTURE, where if count > 1 else "", _SMALL, QUIET)
-        paper.y = top
-    paper.y += tallest + 32
+    top, paper.y = paper.y, below
+    named = wording.name(finding, words) if finding else words.say("headline.none")
+    paper.y += paper.column(left, _PICTURE, named, _SMALL, bold=True)
+    if finding and len(prediction.frames) > 1:
+        number, count = prediction.frames.index(finding.frame) + 1, len(prediction.frames)
+        where = words.say("report.image", number=number, count=count)
+        paper.column(left, _PICTURE, where, _SMALL, QUIET)
+    paper.y = top
 
 
 def _scale(paper: Paper, words: Words) -> None:
@@ -224,14 +230,17 @@ def _scale(paper: Paper, words: Words) -> None:
     paper.y = top + 13
 
 
-def _ended(paper: Paper, small_print: Sequence[str], identity: Dataset, order: Order) -> bytes:
+def _ended(
+    paper: Paper, small_print: Sequence[str], identity: Dataset, order: Order, mind: str
+) -> bytes:
     """The small print, and what stands at the foot of each page."""
     words = order.words
     for text in small_print:
-        paper.write(text, _SMALL, QUIET)
+        if text:
+            paper.write(text, _SMALL, QUIET)
     who = (person(value(identity, "PatientName")), value(identity, "PatientID"))
     when = _date(value(identity, "StudyDate"))
-    foot = ["  ·  ".join(part for part in (*who, when) if part), words.say("caution")]
+    foot = ["  ·  ".join(part for part in (*who, when) if part), mind]
     paper.foot(foot, lambda number, count: words.say("page.number", number=number, count=count))
     return paper.finished()
 

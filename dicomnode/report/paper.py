@@ -71,9 +71,9 @@ class Paper:
             self.text(LEFT, line, size, colour, bold=bold)
             self.y += HEIGHT * size
 
-    def heading(self, text: str) -> None:
-        """The name of a section, with room for a few lines of it."""
-        self.need(70)
+    def heading(self, text: str, room: float = 40) -> None:
+        """The name of a section, on the page that has room for what comes first in it."""
+        self.need(34 + room)
         self.y += 12
         self.text(LEFT, text, 11.5, bold=True)
         self.y += 17
@@ -105,16 +105,19 @@ class Paper:
         bold: bool = False,
         right: bool = False,
     ) -> None:
-        """A line of text from `x`, or up to it."""
+        """A line of text from `x`, or up to it; bold is stroked where no typeface has it."""
         start = x - length(text, size, bold=bold) if right else x
         baseline = _HEIGHT - self.y - ASCENT * size
 
         def mark(canvas: Canvas) -> None:
             at = start
             canvas.setFillColorRGB(*colour)
+            canvas.setStrokeColorRGB(*colour)
+            canvas.setLineWidth(size / 40)
             for face, part in runs(text, bold=bold):
                 canvas.setFont(_registered(face), size)
-                canvas.drawString(at, baseline, part)
+                stroked = bold and not face.endswith("Bold")
+                canvas.drawString(at, baseline, part, mode=2 if stroked else 0)
                 at += pdfmetrics.stringWidth(part, face, size)
 
         self._pages[-1].append(mark)
@@ -178,7 +181,15 @@ class Paper:
     def finished(self) -> bytes:
         """The whole PDF."""
         out = BytesIO()
-        canvas = Canvas(out, pagesize=A4, pageCompression=1, invariant=1, lang=self._language)
+        first = _registered("NotoSans-Regular")  # by default a typeface that is not embedded
+        canvas = Canvas(
+            out,
+            pagesize=A4,
+            pageCompression=1,
+            invariant=1,
+            lang=self._language,
+            initialFontName=first,  # type: ignore[arg-type]  # its stub takes it for a number
+        )
         canvas.setTitle(self._title)
         canvas.setCreator("dicomnode")
         canvas.setAuthor("dicomnode")
