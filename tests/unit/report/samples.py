@@ -19,7 +19,9 @@ from dicomnode.records import (
     Finding,
     FrameRef,
     InstanceRef,
+    Interval,
     ModelRef,
+    OperatingPoint,
     Prediction,
     Presence,
     Region,
@@ -145,6 +147,25 @@ def make_prediction(source: Source, regions: int = 1, **changes: Any) -> Predict
     ]
     made = Prediction(model=MODEL, frames=frames, findings=(others[0], effusion, *others[1:]))
     return replace(made, **changes)
+
+
+POINT = OperatingPoint(
+    sensitivity=Interval(value=0.9123, low=0.88, high=0.935),
+    specificity=Interval(value=0.89, low=0.861, high=0.914),
+    positives=120,
+    negatives=300,
+    data="drawings",
+)
+
+
+def measured(prediction: Prediction, calibration: str = "temperature") -> Prediction:
+    """The same, calibrated, and with the operating point of each finding but the last."""
+    *most, last = prediction.findings
+    return replace(
+        prediction,
+        model=replace(prediction.model, calibration=calibration),
+        findings=(*(replace(finding, operating=POINT) for finding in most), last),
+    )
 
 
 ORDER = Order(
