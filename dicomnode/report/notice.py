@@ -40,7 +40,8 @@ def make_notices(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> 
     give the same bytes.
 
     Raises:
-        ReportError: the images are of more than one study or patient, or there is none.
+        PatientsDiffer: the images name more than one patient.
+        ReportError: they are of more than one study, or there is none; or the gate found a fault.
     """
     header = identity.one_patient(headers)
     key = _key(headers, refusal, order)

@@ -1,5 +1,6 @@
 """The sentences that Structured Report, picture and page all say, in the language of the order."""
 
+import math
 from collections.abc import Iterable
 
 from dicomnode.records import Finding, Interval, ModelRef, Prediction, Presence, Refusal
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 _ENGLISH = words("en")
+_ROUNDING = 1e-6  # of a share in thousandths, lost in floating point
 
 
 def by_weight(findings: Iterable[Finding]) -> list[Finding]:
@@ -66,17 +68,18 @@ def _percent(share: float, words: Words) -> str:
 def headline(prediction: Prediction, order: Order) -> str:
     """What was found, in one or two sentences."""
     say, found = order.words.say, by_weight(prediction.findings)
-    present = [
-        f"{name(f, order.words)} ({percent(f.probability, order.words)})"
-        for f in found
-        if f.presence is Presence.PRESENT
-    ]
+    present = [_named(f, order.words) for f in found if f.presence is Presence.PRESENT]
     unsure = [name(f, order.words) for f in found if f.presence is Presence.UNDETERMINED]
     first = say("headline.none")
     if present:
         first = say("headline.present", findings=order.words.listed(present))
     second = say("headline.undetermined", findings=order.words.listed(unsure)) if unsure else ""
     return order.words.joined((first, second))
+
+
+def _named(finding: Finding, words: Words) -> str:
+    probability = percent(finding.probability, words)
+    return words.say("headline.named", finding=name(finding, words), probability=probability)
 
 
 def completeness(prediction: Prediction, order: Order) -> str:
@@ -136,9 +139,14 @@ def _operating(finding: Finding, words: Words) -> str:
 
 
 def _interval(share: Interval, words: Words) -> str:
-    """A measured share; unlike a probability, 100 % may be what was counted."""
-    value, low, high = (_percent(part, words) for part in (share.value, share.low, share.high))
-    return words.say("certainty.interval", value=value, low=low, high=high)
+    """A measured share as it was counted; its interval is rounded outwards, never narrower."""
+    low, high = math.floor(1000 * share.low + _ROUNDING), math.ceil(1000 * share.high - _ROUNDING)
+    return words.say(
+        "certainty.interval",
+        value=_percent(share.value, words),
+        low=_percent(low / 1000, words),
+        high=_percent(high / 1000, words),
+    )
 
 
 def notes(prediction: Prediction, order: Order) -> list[str]:

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from dicomnode.records import Presence
+from dicomnode.records import Concept, Interval, Presence
 from dicomnode.report import wording
+from dicomnode.report.catalogue import words
 from tests.unit.report.samples import (
     MODEL,
     ORDER,
+    POINT,
     earlier_report,
     frame_of,
     make_ct,
@@ -16,6 +18,7 @@ from tests.unit.report.samples import (
     make_header,
     make_prediction,
     make_source,
+    measured,
 )
 
 
@@ -83,3 +86,71 @@ def test_caution_and_disclaimer_are_always_said() -> None:
     notes = wording.notes(make_prediction(make_source()), ORDER)
     assert ORDER.words.say("caution") in notes
     assert MODEL.disclaimer in notes
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "12.5 %"), ("de", "12,5 %"), ("fr", "12,5 %"), ("zh", "12.5%")]
+)
+def test_a_number_is_written_as_in_its_language(language: str, said: str) -> None:
+    assert wording.percent(0.125, words(language)) == said
+    assert wording.percent(0.0004, words("de")) == "< 0,1 %"
+
+
+@pytest.mark.parametrize(
+    ("label", "meaning", "names", "said"),
+    [
+        ("pleural effusion", "Pleural effusion", {}, "Pleuraerguss"),
+        ("Effusion", "Pleural effusion", {}, "Pleuraerguss"),
+        ("Pleural_Thickening", "Pleural thickening", {}, "Pleuraverdickung"),
+        ("right pleural effusion", "Pleural effusion", {}, "right pleural effusion"),
+        ("nodule", "Nodule", {"de": "Knoten", "fr": "Nodule"}, "Knoten"),
+        ("nodule", "Nodule", {"fr": "Nodule"}, "Rundherd"),
+        ("rib notching", "Rib notching", {}, "rib notching"),
+    ],
+)
+def test_a_finding_is_called_by_its_card_then_by_the_catalogue_then_by_its_label(
+    label: str, meaning: str, names: dict[str, str], said: str
+) -> None:
+    concept = Concept(value="1", scheme="99TEST", meaning=meaning)
+    finding = make_finding(label, frame_of(make_header()), 0.5, concept=concept, names=names)
+    assert wording.name(finding, words("de")) == said
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("", "Probabilities are not calibrated: they are scores of the model, not frequencies."),
+        ("temperature", "Probabilities are calibrated (temperature scaling)."),
+        ("of their own", "Probabilities are calibrated (of their own)."),
+    ],
+)
+def test_it_is_said_whether_probabilities_are_calibrated(method: str, said: str) -> None:
+    model = replace(MODEL, calibration=method)
+    assert wording.certainty(model, ORDER.words) == said
+    prediction = replace(make_prediction(make_source()), model=model)
+    assert said in wording.notes(prediction, ORDER)
+
+
+def test_the_operating_point_is_told_with_its_intervals_and_its_data_once() -> None:
+    prediction = measured(make_prediction(make_source()))
+    assert wording.performance(prediction, ORDER) == [
+        *(
+            f"{label}: threshold 50.0 %; sensitivity 91.2 % (95 % CI 88.0 % to 93.5 %), specificity"
+            " 89.0 % (95 % CI 86.1 % to 91.4 %); 120 cases with and 300 without the finding."
+            for label in ("Pleural effusion", "Nodule", "Cardiomegaly")
+        ),
+        "Pneumothorax: threshold 50.0 %.",
+        "Sensitivity and specificity were measured on: drawings.",
+        "Where sensitivity and specificity are not given, they are not known.",
+    ]
+
+
+def test_a_measured_share_is_said_as_counted_and_its_interval_never_narrower() -> None:
+    most = Interval(value=1.0, low=0.9996, high=1.0)
+    some = Interval(value=0.5, low=0.4511, high=0.5489)
+    (finding, *_) = make_prediction(make_source()).findings
+    finding = replace(finding, operating=replace(POINT, sensitivity=most, specificity=some))
+    prediction = replace(make_prediction(make_source()), findings=(finding,))
+    line = wording.performance(prediction, ORDER)[0]
+    assert "100.0 % (95 % CI 99.9 % to 100.0 %)" in line
+    assert "50.0 % (95 % CI 45.1 % to 54.9 %)" in line
