@@ -35,6 +35,7 @@ _PLANTED: tuple[tuple[str, ...], ...] = (
     ("pneumothorax",),
     ("cardiomegaly", "pleural effusion"),
 )
+_TOLD = (State.DELIVERED, State.NOT_ANALYSED)  #: the archive holds what there is to say
 _STILL_S = 120.0  #: longest that nothing at all may happen while studies are open
 
 _FILES = {
@@ -175,7 +176,7 @@ def _wait(settings: Settings, planted: dict[str, str]) -> list[Ended]:
                     planted=planted.get(job.study_uid, ""),
                 )
                 for job in reversed(found)
-                for made in [results.of_job(tx, job.id) if job.state is State.DELIVERED else []]
+                for made in [results.of_job(tx, job.id) if job.state in _TOLD else []]
             ]
     finally:
         database.close()

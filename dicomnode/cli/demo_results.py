@@ -17,6 +17,9 @@ from dicomnode.report.text import sr_html
 __all__ = ["Ended", "show", "write"]
 
 
+_STYLES = {State.DELIVERED: "green", State.NOT_ANALYSED: "yellow"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """One study at the end of its way."""
@@ -31,7 +34,7 @@ def show(ended: Sequence[Ended]) -> None:
     """Print one row a study."""
     rows = []
     for number, item in enumerate(ended, 1):
-        style = "green" if item.job.state is State.DELIVERED else "bold red"
+        style = _STYLES.get(item.job.state, "bold red")
         found = _findings(item.scores) if item.scores else Text(item.job.reason)
         rows.append((str(number), item.planted or "(yours)", Text(item.job.state, style), found))
     print_table(["study", "planted", "state", "findings (automated, not verified)"], rows)

@@ -94,7 +94,7 @@ def test_results_that_the_pacs_routes_back_are_not_analysed(
     assert sorted(job.revision for job in running.jobs()) == [1, 1]
 
 
-def test_a_study_that_cannot_be_analysed_fails_with_its_reason_and_stays_visible(
+def test_a_study_that_cannot_be_analysed_is_told_of_in_the_place_of_its_results(
     running: RunningNode, archive: FakePacs, tmp_path: Path
 ) -> None:
     ds = synthetic_dx(1, rows=128)
@@ -104,9 +104,30 @@ def test_a_study_that_cannot_be_analysed_fails_with_its_reason_and_stays_visible
     running.send([tmp_path / "headless.dcm"])
     (job,) = running.wait_for_studies(1)
 
-    assert job.state is State.FAILED
+    assert job.state is State.NOT_ANALYSED
     assert "pixel" in job.reason.lower()
+    answers = stored(archive)
+    kinds = [answer.SOPClassUID for answer in answers]
+    assert kinds == [SecondaryCaptureImageStorage, ComprehensiveSRStorage]
+    assert {answer.StudyInstanceUID for answer in answers} == {ds.StudyInstanceUID}
+    assert all("NOT ANALYSED" in answer.SeriesDescription for answer in answers)
+
+
+def test_a_study_of_two_patients_is_held_and_nothing_leaves(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    for number, patient in ((1, "SECRET-1"), (2, "SECRET-2")):
+        ds = synthetic_dx(1, rows=128, number=number, patient_id=patient, study_uid=uid("mixed"))
+        ds.save_as(tmp_path / f"{number}.dcm", enforce_file_format=True)
+
+    running.send([tmp_path / "1.dcm", tmp_path / "2.dcm"])
+    (job,) = running.wait_for_studies(1)
+
+    assert job.state is State.HELD
+    assert "PatientID, 2 values in 1 and 1 images" in job.reason
     assert not archive.stored
+    assert "job.held" in running.log
+    assert "SECRET" not in running.log
 
 
 def test_the_receiver_survives_the_worker_and_the_job_is_taken_up_again(
