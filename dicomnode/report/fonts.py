@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.pdfbase.ttfonts import TTFontFace
 
+from dicomnode.report.direction import visual
+
 __all__ = ["ASCENT", "HEIGHT", "Type", "lines", "path", "runs"]
 
 _FOLDER = Path(__file__).with_name("typefaces")
@@ -41,11 +43,11 @@ def path(face: str) -> Path:
 
 @lru_cache(maxsize=4096)
 def runs(text: str, *, bold: bool = False) -> tuple[tuple[str, str], ...]:
-    """The text in pieces, each with the typeface that has all of its characters.
+    """The text as it is drawn, in pieces, each with the typeface that has all of its characters.
 
     A mark stays with the letter it stands on; what no typeface has is drawn as an empty box.
     """
-    faces = _BOLD if bold else _REGULAR
+    faces, text = _BOLD if bold else _REGULAR, visual(text)
     if _characters(faces[0]).issuperset(text):
         return ((faces[0], text),) if text else ()
     pieces: list[tuple[str, str]] = []

@@ -158,7 +158,7 @@ def test_tells_the_operating_point_with_its_interval_and_data() -> None:
 
 
 def test_what_must_be_minded_comes_before_all_else() -> None:
-    order = {"partial": True, "expected": 7, "revision": 2}
+    order: dict[str, Any] = {"partial": True, "expected": 7, "revision": 2}
     said = text(document(predecessors=(earlier_report(make_source()),), **order))
     places = [said.index(part) for part in ("not verified", "PARTIAL", "Revision 2", "Patient ID")]
     assert places == sorted(places)

@@ -7,6 +7,7 @@ import pytest
 
 from dicomnode.report import fonts
 from dicomnode.report.catalogue import LANGUAGES, words
+from dicomnode.report.direction import visual
 from dicomnode.report.fonts import Type, lines, path, runs
 
 SCRIPTS = {
@@ -28,7 +29,7 @@ SCRIPTS = {
 @pytest.mark.parametrize("bold", [False, True])
 def test_no_character_of_any_script_is_an_empty_box(text: str, bold: bool) -> None:
     pieces = runs(text, bold=bold)
-    assert "".join(part for _, part in pieces) == text
+    assert "".join(part for _, part in pieces) == visual(text)
     for face, part in pieces:
         assert set(part) <= fonts._characters(face)
 
