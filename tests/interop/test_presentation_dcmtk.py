@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.pixels import set_pixel_data
 
 from dicomnode.dicom.appearance import appearance
 from dicomnode.dicom.pixels import frames
@@ -43,7 +42,8 @@ def table() -> list[Dataset]:
 
 def negative() -> FileDataset:
     ds = radiograph(WindowCenter=2000, WindowWidth=1800)
-    set_pixel_data(ds, 4095 - ds.pixel_array, "MONOCHROME1", 12)
+    ds.PixelData = (4095 - ds.pixel_array).astype("<u2").tobytes()
+    ds.PhotometricInterpretation = "MONOCHROME1"
     return ds
 
 

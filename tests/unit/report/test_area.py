@@ -1,15 +1,17 @@
 """Which pixels an outline holds: centres at half coordinates (PS3.3 C.18.6.1.2)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dicomnode.records import Region
 from dicomnode.report.area import inside
 
+Outline = Sequence[tuple[float, float]]
 
-def held(
-    *outlines: list[tuple[float, float]], rows: int = 4, columns: int = 5
-) -> NDArray[np.uint8]:
+
+def held(*outlines: Outline, rows: int = 4, columns: int = 5) -> NDArray[np.uint8]:
     return inside(tuple(Region(outline=tuple(points)) for points in outlines), rows, columns)
 
 
