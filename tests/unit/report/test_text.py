@@ -1,11 +1,15 @@
 """The report as a web page."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from pydicom import Dataset
 
+from dicomnode.errors import Cause
+from dicomnode.records import Refusal, ResultKind
+from dicomnode.report.notice import make_notices
 from dicomnode.report.text import sr_html
-from tests.unit.report.samples import made, make_header, make_source, report_of
+from tests.unit.report.samples import ORDER, made, make_header, make_source, read, report_of
 
 
 class Page(HTMLParser):
@@ -45,6 +49,31 @@ def test_what_was_found_is_read_before_what_was_measured() -> None:
     text = Page(sr_html(report_of(made()))).text
     assert text.index("Qualitative Evaluations") < text.index("Imaging Measurements")
     assert text.index("Imaging Measurements") < text.index("Image Library")
+
+
+def test_a_page_says_its_language_and_only_what_is_odd_of_its_state() -> None:
+    html = sr_html(report_of(made(language="zh")))
+    assert '<html lang="zh">' in html
+    assert "自动生成的结果" in html
+    assert "COMPLETE" not in html
+    assert "PARTIAL, PRELIMINARY" in sr_html(report_of(made(partial=True)))
+
+
+def test_a_name_that_stands_for_several_sentences_is_said_once() -> None:
+    (result,) = made(kinds=frozenset({ResultKind.TEXT}))
+    text = Page(sr_html(read(result))).text
+    assert text.count("Procedure Description\n") == 1
+    assert text.index("Impressions") < text.index("Findings") < text.index("Current Procedure")
+
+
+def test_a_notice_shows_that_nothing_was_analysed() -> None:
+    refusal = Refusal(cause=Cause.SIZE, detail="12 x 12 pixels", model=None)
+    order = replace(ORDER, kinds=frozenset({ResultKind.SR}), language="fr")
+    (result,) = make_notices([make_header()], refusal, order)
+    page = Page(sr_html(read(result)))
+    assert not page.open
+    for said in ("AI: NOT ANALYSED", "NON ANALYSÉ", "12 x 12 pixels", "Modèle : illisible."):
+        assert said in page.text
 
 
 def test_a_name_cannot_become_markup() -> None:

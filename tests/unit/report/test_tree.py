@@ -1,4 +1,4 @@
-"""The content tree: what no validator sees, and viewers break on."""
+"""The content tree: what no validator sees. What viewers need of it: test_viewers.py."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import Presence, Region, ResultKind
+from dicomnode.records import Region, ResultKind
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
     ORDER,
@@ -61,14 +61,6 @@ def comments(report: Dataset) -> list[str]:
     return [child.TextValue for child in evaluations(report) if code_of(child) == "121106"]
 
 
-@pytest.mark.parametrize("regions", [0, 1, 3])
-def test_every_container_is_separate(regions: int) -> None:
-    report = report_of(made(regions=regions))
-    containers = [item for item in everything(report) if item.ValueType == "CONTAINER"]
-    assert len(containers) >= 5
-    assert {item.ContinuityOfContent for item in [report, *containers]} == {"SEPARATE"}
-
-
 def test_the_root_and_its_groups_name_their_templates() -> None:
     report = report_of(made())
     assert code_of(report) == "126000"
@@ -114,21 +106,6 @@ def test_every_probability_is_contained_in_percent_and_names_its_finding() -> No
         finding = of.ConceptCodeSequence[0].CodeMeaning
         assert meaning_of(item) == f"Probability of {finding}"
     assert found[0].MeasuredValueSequence[0].NumericValue == 97
-
-
-def test_the_five_numbers_that_viewers_show_are_the_most_important() -> None:
-    source = make_source()
-    frame = frame_of(source.headers[0])
-    absent = [make_finding(f"label {n}", frame, n / 40) for n in range(18)]
-    findings = (*absent, make_finding("hit", frame, 0.3, presence=Presence.PRESENT))
-    prediction = replace(make_prediction(source), findings=findings)
-    first, *others = groups(report_of(make_results(source, prediction, ORDER)))
-
-    assert not others
-    assert len(numbers(first)) == 19
-    assert numbers(first)[:3] == [
-        "Probability of hit", "Probability of label 17", "Probability of label 16",
-    ]  # fmt: skip
 
 
 def test_a_region_is_outlined_in_the_pixels_of_its_frame_and_shown_by_its_picture() -> None:
