@@ -1,6 +1,6 @@
 """Where words stand on an image: near what they are about, inside it, and not over each other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dicomnode.records import Region
@@ -26,9 +26,9 @@ class Box:
         return across and self.top < other.bottom and other.top < self.bottom
 
 
-def around(regions: Iterable[Region]) -> Box:
-    """The smallest box that holds the regions."""
-    columns, rows = zip(*(point for region in regions for point in region.outline), strict=True)
+def around(region: Region) -> Box:
+    """The smallest box that holds a region."""
+    columns, rows = zip(*region.outline, strict=True)
     return Box(left=min(columns), top=min(rows), right=max(columns), bottom=max(rows))
 
 

@@ -123,16 +123,18 @@ def _add_layer(ds: Dataset, order: Order) -> None:
 
 
 def _annotations(findings: Sequence[Finding], frame: FrameRef, order: Order) -> Iterator[Dataset]:
-    """The caution in the corner, with what has no place; then each finding at its regions."""
+    """The caution in the corner, with what has no place; then each region under its own name."""
     drawn = {finding.label: _lines(finding.regions) for finding in findings}
     nowhere = [_named(finding, order) for finding in findings if not drawn[finding.label]]
     caution = [order.words.say("caution"), wording.partial(order), *nowhere]
     boxes: list[Box] = []
     corner = Box(left=0, top=0, right=0, bottom=0)
-    yield _annotation([text for text in caution if text], corner, boxes, (), frame)
+    yield _annotation([text for text in caution if text], corner, boxes, frame)
     for finding in findings:
-        if lines := drawn[finding.label]:
-            yield _annotation([_named(finding, order)], around(lines), boxes, lines, frame)
+        text = _named(finding, order)
+        for region in drawn[finding.label]:
+            yield _annotation([text], around(region), boxes, frame, region)
+            text = wording.name(finding, order.words)  # the probability is the finding's: said once
 
 
 def _named(finding: Finding, order: Order) -> str:
@@ -146,9 +148,13 @@ def _lines(regions: Sequence[Region]) -> list[Region]:
 
 
 def _annotation(
-    text: Sequence[str], near: Box, taken: list[Box], lines: Sequence[Region], frame: FrameRef
+    text: Sequence[str],
+    near: Box,
+    taken: list[Box],
+    frame: FrameRef,
+    region: Region | None = None,
 ) -> Dataset:
-    """Words with the lines that they are about; the words' place is taken from then on."""
+    """Words with the line that they are about; the words' place is taken from then on."""
     box = placed(text, near, taken, rows=frame.rows, columns=frame.columns)
     taken.append(box)
     words = Dataset()
@@ -161,8 +167,8 @@ def _annotation(
     item.ReferencedImageSequence = [_pointer(frame)]
     item.GraphicLayer = _LAYER
     item.TextObjectSequence = [words]
-    if lines:
-        item.GraphicObjectSequence = [_line(region, frame) for region in lines]
+    if region:
+        item.GraphicObjectSequence = [_line(region, frame)]
     return item
 
 

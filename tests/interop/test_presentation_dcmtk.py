@@ -1,6 +1,7 @@
 """DCMTK obeys our presentation states, and shows the image as the node itself does."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def negative() -> FileDataset:
     return ds
 
 
-CASES = {
+CASES: dict[str, Callable[[], FileDataset]] = {
     "a window": lambda: radiograph(WindowCenter=2000, WindowWidth=1500),
     "no window": radiograph,
     "a VOI LUT": lambda: radiograph(VOILUTSequence=table()),

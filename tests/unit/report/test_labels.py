@@ -15,9 +15,8 @@ def put(near: Box, *taken: Box, lines: tuple[str, ...] = ("Nodule 97.0 %",)) -> 
     return placed(lines, near, taken, rows=ROWS, columns=COLUMNS)
 
 
-def test_around_is_the_smallest_box_that_holds_the_regions() -> None:
-    regions = [Region(outline=((5, 9), (7, 2), (6, 4))), Region(outline=((1, 3), (2, 4)))]
-    assert around(regions) == box(1, 2, 7, 9)
+def test_around_is_the_smallest_box_that_holds_the_region() -> None:
+    assert around(Region(outline=((5, 9), (7, 2), (6, 4)))) == box(5, 2, 7, 9)
 
 
 def test_words_stand_right_above_what_they_are_about() -> None:

@@ -76,6 +76,14 @@ def test_finding_and_probability_stand_inside_the_image_and_the_caution_with_the
             assert all(0 <= number <= 160 for number in corner)
 
 
+def test_every_region_has_the_name_of_its_finding_and_one_the_probability() -> None:
+    assert said(state(regions=3))[1:] == [
+        "Pleural effusion 97.0 %",
+        "Pleural effusion",
+        "Pleural effusion",
+    ]
+
+
 def test_every_mark_and_the_state_itself_are_labelled_unverified() -> None:
     ds = state()
     assert ds.ContentLabel == "AI UNVERIFIED"
