@@ -43,15 +43,15 @@ def main() -> None:
 
 
 def _radiographs(folder: Path, sides: list[int]) -> Table:
-    table = Table("radiograph", *ResultKind, "SR + SC", title="Milliseconds of one core")
+    table = Table("side", *ResultKind, "sr + sc", title="A radiograph: milliseconds of one core")
     for side in sides:
         source = _file_source(folder / f"{side}.dcm", side)
-        table.add_row(f"{side} x {side}", *_measured(source))
+        table.add_row(str(side), *_measured(source))
     return table
 
 
 def _slices(counts: list[int]) -> Table:
-    table = Table("CT slices", *ResultKind, "SR + SC", title="Milliseconds of one core")
+    table = Table("slices", *ResultKind, "sr + sc", title="CT: milliseconds of one core")
     for count in counts:
         table.add_row(str(count), *_measured(make_ct(count)))
     return table
