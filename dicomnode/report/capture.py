@@ -102,10 +102,7 @@ def _new(patient: Dataset, header: Dataset, uid: str) -> Dataset:
     # The source's modality: with OT, OHIF lays a cine bar over the picture.
     ds.Modality = value(header, "Modality") or "OT"
     ds.ConversionType = "WSD"
-    if found := value(header, "BodyPartExamined"):
-        identity.put(ds, "BodyPartExamined", found)
-    if not found or value(header, "Laterality") in ("L", "R"):
-        identity.put(ds, "Laterality", value(header, "Laterality"))  # type 2C: of a paired part
+    identity.add_body_part(ds, header)
     return ds
 
 

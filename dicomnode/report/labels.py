@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 from dicomnode.records import Region
 
 __all__ = ["Box", "around", "placed"]
 
 _LINE = 0.035  #: height of a line, as a share of the shorter side of the image
-_CHARACTER = 0.6  #: width of a character, as a share of the height of a line
+_NARROW, _WIDE = 0.6, 1.0  #: width of a character, as a share of the height of a line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ def placed(
     Where there is none, they stand over other words rather than nowhere.
     """
     line = _LINE * min(rows, columns)
-    width = min(float(columns), max(map(len, lines)) * line * _CHARACTER)
+    width = min(float(columns), max(map(_width, lines)) * line)
     height = min(float(rows), len(lines) * line)
     left = min(max(0.0, near.left), columns - width)
     lowest = rows - height
@@ -52,3 +53,8 @@ def placed(
     ]
     free = (box for box in boxes if not any(box.meets(other) for other in taken))
     return next(free, boxes[0])
+
+
+def _width(text: str) -> float:
+    """In heights of a line; characters of Chinese, Japanese and Korean are as wide as high."""
+    return sum(_WIDE if east_asian_width(c) in "WF" else _NARROW for c in text)

@@ -1,5 +1,7 @@
 """Where words stand: near, inside, and never over each other where there is room."""
 
+import pytest
+
 from dicomnode.records import Region
 from dicomnode.report.labels import Box, around, placed
 
@@ -28,6 +30,12 @@ def test_words_stand_right_above_what_they_are_about() -> None:
 def test_every_line_has_its_height() -> None:
     three = put(box(100, 500, 300, 700), lines=("a", "b", "c"))
     assert three.bottom - three.top == 3 * LINE
+
+
+def test_chinese_has_room_for_its_wide_characters() -> None:
+    near = box(0, 500, 300, 700)
+    assert put(near, lines=("胸腔积液",)).right == pytest.approx(4 * LINE)
+    assert put(near, lines=("abcd",)).right < 3 * LINE
 
 
 def test_words_at_an_edge_are_moved_inside() -> None:
