@@ -10,10 +10,16 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import (
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
+    SegmentationStorage,
 )
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, evt
 from pynetdicom.dimse_primitives import C_STORE
@@ -29,10 +35,16 @@ __all__ = ["FakePacs", "free_port", "listening", "pacs"]
 VERIFICATION = "1.2.840.10008.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 _STORAGE = [
+    BasicTextSRStorage,
     CTImageStorage,
+    Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     DigitalXRayImageStorageForPresentation,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
+    SegmentationStorage,
 ]
 
 

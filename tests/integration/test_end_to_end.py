@@ -1,15 +1,20 @@
 """The main job: studies in, one Structured Report and its captures out, in a whole running node."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.records import State, Verdict
+from tests.cli import call, told
 from tests.factories import uid
 from tests.pacs import FakePacs, pacs
 from tests.running import RunningNode, node, until
@@ -78,6 +83,41 @@ def test_a_late_image_makes_a_revision_that_names_the_report_it_supersedes(
     (named,) = series.ReferencedSOPSequence
     assert named.ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert "PredecessorDocumentsSequence" not in first
+
+
+def test_results_are_recalled_while_the_node_runs_and_the_next_revision_stands_on_its_own(
+    running: RunningNode, archive: FakePacs, tmp_path: Path
+) -> None:
+    running.send([radiograph(tmp_path, 1, study=7)])
+    (job,) = running.wait_for_studies(1)
+    first = stored(archive)
+    listed = told(call("results", "list", "--json", "--config", running.config))
+    (model,) = {one["model"] for one in listed}
+
+    done = call("results", "recall", "--model", model, "--yes", "--config", running.config)
+    assert done.exit_code == 0, done.output
+    until(lambda: [found.state for found in running.jobs()] == [State.WITHDRAWN])
+    assert call("worklist", "retry", job.id, "--config", running.config).exit_code == 0
+    until(lambda: running.jobs()[0].state is State.DELIVERED)
+
+    answers = stored(archive)
+    addendum, rejection, *again = answers[len(first) :]
+    assert rejection.SOPClassUID == KeyObjectSelectionDocumentStorage
+    assert names(rejection.CurrentRequestedProcedureEvidenceSequence) == {
+        answer.SOPInstanceUID for answer in first
+    }
+    assert names(addendum.PredecessorDocumentsSequence) == {first[-1].SOPInstanceUID}
+    assert names(again[-1].PredecessorDocumentsSequence) == {addendum.SOPInstanceUID}
+
+
+def names(studies: Sequence[Dataset]) -> set[str]:
+    """UIDs of the instances that a reference names."""
+    return {
+        str(instance.ReferencedSOPInstanceUID)
+        for study in studies
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
 
 
 def test_results_that_the_pacs_routes_back_are_not_analysed(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import ClassVar
@@ -19,19 +20,21 @@ from hypothesis.stateful import (
 )
 
 from dicomnode.errors import Cause, LeaseLost, WrongStep
-from dicomnode.records import Delivery, DeliveryState, Job, State, Verdict
+from dicomnode.records import Delivery, DeliveryState, Job, Result, ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import jobs, outbox, queue, studies
+from dicomnode.worklist import jobs, outbox, queue, recall, results, studies
 from dicomnode.worklist.arrivals import Entry
 from dicomnode.worklist.states import MOVES
 from dicomnode.worklist.tables import history, matches, metadata
 from tests.worklist import (
+    MODEL,
     NOW,
     claim,
     delivered_job,
     enter,
     failed_job,
     held_job,
+    make_ref,
     make_results,
     not_analysed_job,
     owed,
@@ -193,6 +196,17 @@ class OneStudy(RuleBasedStateMachine):
             except WrongStep:
                 assert jobs.get(tx, chosen.id) == chosen
 
+    @precondition(lambda self: self.images == MOST_IMAGES)
+    @rule()
+    def the_model_is_recalled(self) -> None:
+        with self.step() as tx:
+            for job_id in recall.jobs_of(tx, MODEL):
+                job = jobs.get(tx, job_id, lock=True)
+                found = recall.standing(tx, job)
+                peers = {peer for one in found for peer in one.peers}
+                made = make_withdrawal(job) if found else []
+                recall.withdraw(tx, job, made, wanted(*peers), "recalled", now=self.now)
+
     # --- what must hold ---------------------------------------------------------------------
 
     @invariant()
@@ -201,7 +215,12 @@ class OneStudy(RuleBasedStateMachine):
             found = jobs.listed(tx)
             self.no_image_is_forgotten(tx, found)
             for job in found:
-                deliveries_fit(job, {item.state for item in outbox.of_job(tx, job.id)})
+                stand = {
+                    made.ref.sop_instance_uid
+                    for made in results.listed(tx)
+                    if made.withdrawn_at is None
+                }
+                deliveries_fit(job, outbox.of_job(tx, job.id), stand)
                 history_fits(job, [State(row.event) for row in tx.execute(_told(job))])
         assert sum(job.state is State.RUNNING for job in found) <= 1
         assert [job.revision for job in found] == list(range(len(found), 0, -1))
@@ -215,13 +234,27 @@ class OneStudy(RuleBasedStateMachine):
         assert tx.execute(matched).scalar_one() == self.images
 
 
-def deliveries_fit(job: Job, states: set[DeliveryState]) -> None:
+def make_withdrawal(job: Job) -> list[Result]:
+    """What says that a job's results are withdrawn."""
+    return [
+        replace(made, ref=make_ref("withdraws", made.ref.sop_instance_uid), kind=kind)
+        for made, kind in zip(make_results(job), (ResultKind.SR, ResultKind.SC), strict=True)
+    ]
+
+
+def deliveries_fit(job: Job, items: list[Delivery], stand: set[str]) -> None:
+    recalled = {item.state for item in items if item.sop_instance_uid not in stand}
+    assert DeliveryState.OWED not in recalled
+    assert not recalled or job.because == "recalled"
+    states = {item.state for item in items if item.sop_instance_uid in stand}
     assert (DeliveryState.OWED in states) == (job.state is State.REPORTED)
     assert (job.lease is not None) == (job.state is State.RUNNING)
     if job.state in (State.DELIVERED, State.NOT_ANALYSED):
         assert states <= {DeliveryState.SENT}
         assert (job.refused is not None) == (job.state is State.NOT_ANALYSED)
         assert job.refused is None or job.reason == job.because != ""
+    if job.state is State.WITHDRAWN:
+        assert job.reason == job.because == "recalled"
     if job.state is State.UNDELIVERED:
         assert DeliveryState.REFUSED in states
 
