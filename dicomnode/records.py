@@ -312,6 +312,7 @@ class Prediction:
     model: ModelRef
     frames: tuple[FrameRef, ...]  #: every frame that was analysed, in order of the study
     findings: tuple[Finding, ...]
+    left_out: int = 0  #: images that were not analysed, as the model is not for them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ def text_reports(making: Making) -> Iterator[tuple[Dataset, None]]:
         sop_class_uid=BasicTextSRStorage,
         uid=making.uid("text", "1"),
         series_uid=making.uid("text", "series"),
-        title="AI report in words",
+        title="AI text report",
         digit="6",
     )
     images = [frame.image for frame in prediction.frames]

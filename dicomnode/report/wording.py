@@ -85,8 +85,10 @@ def _named(finding: Finding, words: Words) -> str:
 def completeness(prediction: Prediction, order: Order) -> str:
     """How much of the study was analysed."""
     analysed = len({frame.image.sop_instance_uid for frame in prediction.frames})
-    said = order.words.say("completeness.analysed", count=analysed)
-    return order.words.joined((partial(order), said))
+    said = [partial(order), order.words.say("completeness.analysed", count=analysed)]
+    if prediction.left_out:
+        said.append(order.words.say("completeness.left_out", count=prediction.left_out))
+    return order.words.joined(said)
 
 
 def partial(order: Order) -> str:

@@ -75,6 +75,13 @@ def test_a_whole_study_says_how_many_images_were_analysed() -> None:
     assert wording.completeness(make_prediction(make_source()), ORDER) == "Images analysed: 1."
 
 
+def test_images_that_the_model_is_not_for_are_counted() -> None:
+    prediction = replace(make_prediction(make_source()), left_out=2)
+    assert wording.completeness(prediction, ORDER) == (
+        "Images analysed: 1. Images left out, as the model is not for them: 2."
+    )
+
+
 def test_a_revision_says_what_it_supersedes_and_a_first_result_does_not() -> None:
     source = make_source()
     again = replace(ORDER, revision=2, predecessors=(earlier_report(source),))
