@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from dicomnode.learn.drawing import draw
 from tests.cli import call, configure, told
 from tests.tiny_model import make_model
 
@@ -62,3 +65,65 @@ def test_a_model_folder_without_sense_is_named(config: Path, tmp_path: Path) -> 
 
     assert result.exit_code == 1
     assert "tiny" in result.stderr
+
+
+def test_shows_how_a_finding_is_explained(config: Path) -> None:
+    result = call("models", "show", "demonstration", "--config", config, columns=200)
+
+    assert "HiResCAM at class_layers.relu, narrowed down by features.transition1" in result.stdout
+    assert "regions from 40% of the maximum" in result.stdout
+
+
+def test_measures_explanations_on_drawings(tmp_path: Path) -> None:
+    lines = told(
+        call(
+            "models", "evaluate", "demonstration", "--synthetic", 3, "--json",
+            "--methods", "grad-cam++,hires-cam", "--config", tmp_path,
+        )
+    )  # fmt: skip
+
+    whole = {line["method"]: line for line in lines if not line["label"]}
+    assert set(whole) == {"grad-cam++", "hires-cam"}
+    assert whole["hires-cam"]["findings"] == whole["grad-cam++"]["findings"] >= 3
+    assert whole["hires-cam"]["centre"]["value"] > 0.5
+    assert whole["hires-cam"]["insertion"] > whole["hires-cam"]["deletion"]
+
+
+def test_measures_explanations_on_images_with_and_without_boxes(tmp_path: Path) -> None:
+    drawn = draw(7, ["cardiomegaly"], rows=256)
+    left, top, right, bottom = drawn.boxes["cardiomegaly"]
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.fromarray((drawn.pixels >> 4).astype(np.uint8)).save(images / "one.png")
+    boxes = tmp_path / "boxes.csv"
+    line = f"one.png,cardiomegaly,{left},{top},{right - left},{bottom - top}\n"
+    boxes.write_text("file,label,x,y,width,height\n" + line)
+    given = ("models", "evaluate", "demonstration", "--images", images, "--config", tmp_path)
+
+    with_boxes = call(*given, "--boxes", boxes)
+    without = told(call(*given, "--json"))
+
+    assert with_boxes.exit_code == 0, with_boxes.stderr
+    assert max(len(row.rstrip()) for row in with_boxes.stdout.splitlines()) <= 80
+    (row,) = [row.split() for row in with_boxes.stdout.splitlines() if row.startswith("all ")]
+    assert row[:3] == ["all", "1", "100%"]
+    assert all(line["centre"] is None for line in without)
+    assert all(0 <= line["deletion"] <= 1 for line in without)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["demonstration", "--methods", "magic"],
+            "no method magic; there are: grad-cam++",
+        ),
+        (["demonstration", "--images", "nowhere"], "nowhere: is no folder with images"),
+        (["tiny"], "tiny finds nothing that can be drawn; give --images"),
+    ],
+)
+def test_says_what_cannot_be_measured(config: Path, options: list[str], said: str) -> None:
+    result = call("models", "evaluate", *options, "--config", config, columns=200)
+
+    assert result.exit_code == 1
+    assert said in result.stderr

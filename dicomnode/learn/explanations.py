@@ -1,0 +1,231 @@
+"""How well explanations hold up: do they lie on the finding, and do they name what decided?
+
+- Centre: the centre of the largest region lies inside the box round the finding.
+- Pointing game: the hottest place does (Zhang et al. 2018); without a tolerance.
+- Deletion and insertion: the mean probability while the image is covered with grey, or uncovered
+  from a blur, the hottest pixels first (Petsiuk et al. 2018). Low is good, or high.
+
+Only findings that the model calls present are judged, and where boxes are known, only true ones:
+a place that is wrong because the answer is wrong says nothing about the method.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch.nn.functional import avg_pool2d
+
+from dicomnode.classify.card import Card, Estimate, Explanation, Method
+from dicomnode.classify.explain import Explainer
+from dicomnode.classify.network import load_network
+from dicomnode.classify.outlines import regions
+from dicomnode.classify.preprocess import Placement, Prepared, prepare
+from dicomnode.errors import ModelError
+from dicomnode.learn.cases import Case
+from dicomnode.learn.drawing import Box
+from dicomnode.learn.evaluate import proportion
+from dicomnode.records import Region
+
+__all__ = ["Judged", "Line", "judge", "load", "table", "variant"]
+
+_PARTS = 12  #: the image is covered in so many steps
+_BLUR = 10  #: a tenth of the image's edge is blurred over, twice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One finding, explained by one method."""
+
+    method: Method
+    label: str
+    centre: bool | None  #: None where no box is known
+    pointing: bool | None
+    deletion: float  #: 0..1
+    insertion: float  #: 0..1
+    seconds: float  #: for this finding's share of the explanation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One method's figures for one label, or for all."""
+
+    method: Method
+    label: str  #: empty: all of them
+    findings: int
+    centre: Estimate | None  #: None where no box is known
+    pointing: Estimate | None
+    deletion: float
+    insertion: float
+    seconds: float  #: for one finding, the median
+
+
+def load(folder: Path, card: Card) -> torch.nn.Module:
+    """The network of a model folder, on all cores but one, which others may need."""
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
+    return load_network(folder, card)
+
+
+def variant(explanation: Explanation, method: Method) -> Explanation:
+    """The card's explanation by another method; its finer layers go with its own method only."""
+    if method == explanation.method:
+        return explanation
+    changes = {"method": method, "finer": ()}
+    try:
+        return Explanation.model_validate(explanation.model_dump() | changes)
+    except ValidationError:
+        raise ModelError(f"{method} needs a layer, and the card names none") from None
+
+
+def judge(
+    card: Card, network: torch.nn.Module, cases: Iterable[Case], methods: Sequence[Method]
+) -> Iterator[list[Judged]]:
+    """What came out for each case, one list a case; the network is ready to answer."""
+    explainers = {m: Explainer(network, variant(card.explanation, m)) for m in methods}
+    for case in cases:
+        prepared = prepare(case.frame, card.input)
+        labels = _to_judge(card, network, prepared, case)
+        yield [
+            judged
+            for method, explainer in explainers.items()
+            for judged in _judged(card, network, case, prepared, labels, method, explainer)
+        ]
+
+
+def _to_judge(
+    card: Card, network: torch.nn.Module, prepared: Prepared, case: Case
+) -> dict[str, int]:
+    """Labels that are called present and, if that is known, are: by name, with their index."""
+    with torch.inference_mode():
+        probabilities = torch.sigmoid(network(prepared.tensor[None])[0])
+    return {
+        label.name: index
+        for index, label in enumerate(card.labels)
+        if probabilities[index] >= label.threshold and (not case.boxes or label.name in case.boxes)
+    }
+
+
+def _judged(
+    card: Card,
+    network: torch.nn.Module,
+    case: Case,
+    prepared: Prepared,
+    labels: dict[str, int],
+    method: Method,
+    explainer: Explainer,
+) -> Iterator[Judged]:
+    start = time.perf_counter()
+    heats = explainer.maps(prepared, list(labels.values()))
+    seconds = (time.perf_counter() - start) / max(1, len(labels))
+    for (name, index), heat in zip(labels.items(), heats, strict=True):
+        boxes = case.boxes.get(name)
+        found = regions(heat, card.explanation.region_fraction, prepared.placement)
+        order = _hottest_first(heat, prepared)
+        yield Judged(
+            method=method,
+            label=name,
+            centre=None if boxes is None else bool(found) and _inside(_centre(found[0]), boxes),
+            pointing=None if boxes is None else _inside(_hottest(heat, prepared.placement), boxes),
+            deletion=_area(network, prepared.tensor, _grey(prepared), order, index),
+            insertion=_area(network, _blurred(prepared.tensor), prepared.tensor, order, index),
+            seconds=seconds,
+        )
+
+
+# --- places ---------------------------------------------------------------------------------
+
+
+def _centre(region: Region) -> NDArray[np.float64]:
+    """The centre of mass of the area inside an outline, (column, row)."""
+    here, after = np.array(region.outline[:-1]), np.array(region.outline[1:])
+    parts = here[:, 0] * after[:, 1] - after[:, 0] * here[:, 1]
+    centre: NDArray[np.float64] = ((here + after) * parts[:, None]).sum(0) / (3 * parts.sum())
+    return centre
+
+
+def _hottest(heat: NDArray[np.float32], placement: Placement) -> NDArray[np.float64]:
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    middle = np.array([column + placement.left + 0.5, row + placement.top + 0.5])
+    return placement.to_source(middle)
+
+
+def _inside(place: NDArray[np.float64], boxes: Sequence[Box]) -> bool:
+    column, row = place
+    return any(
+        left <= column <= right and top <= row <= bottom for left, top, right, bottom in boxes
+    )
+
+
+# --- deletion and insertion -----------------------------------------------------------------
+
+
+def _hottest_first(heat: NDArray[np.float32], prepared: Prepared) -> torch.Tensor:
+    """Rank of each pixel of the square, 0..1; what lies beside the frame comes last."""
+    placement = prepared.placement
+    square = np.full(prepared.tensor.shape[1:], -1, dtype=np.float32)
+    bottom, right = placement.top + placement.height, placement.left + placement.width
+    square[placement.top : bottom, placement.left : right] = heat
+    order = np.argsort(-square, axis=None, kind="stable")
+    rank = np.empty(square.size, dtype=np.float32)
+    rank[order] = np.arange(square.size) / heat.size
+    return torch.from_numpy(rank.reshape(square.shape))
+
+
+def _grey(prepared: Prepared) -> torch.Tensor:
+    frame = [prepared.placement.crop(channel) for channel in prepared.tensor.numpy()]
+    means = torch.tensor([float(channel.mean()) for channel in frame])
+    return means[:, None, None].expand_as(prepared.tensor)
+
+
+def _blurred(image: torch.Tensor) -> torch.Tensor:
+    reach = max(1, image.shape[-1] // _BLUR // 2)
+    for _ in range(2):
+        image = avg_pool2d(image[None], 2 * reach + 1, 1, reach, count_include_pad=False)[0]
+    return image
+
+
+def _area(
+    network: torch.nn.Module, before: torch.Tensor, after: torch.Tensor, rank: torch.Tensor, at: int
+) -> float:
+    """Mean probability on the way from one image to another, by the trapezoidal rule."""
+    shares = torch.linspace(0, 1, _PARTS + 1)[:, None, None, None]
+    with torch.inference_mode():
+        images = torch.where(rank < shares, after, before)
+        probabilities = torch.sigmoid(network(images)[:, at]).double()
+    return float((probabilities[1:] + probabilities[:-1]).mean() / 2)
+
+
+# --- the outcome ----------------------------------------------------------------------------
+
+
+def table(judged: Sequence[Judged]) -> list[Line]:
+    """Figures of each method for each label, and then for all of them."""
+    lines = []
+    for method in dict.fromkeys(one.method for one in judged):
+        by_method = [one for one in judged if one.method == method]
+        for label in dict.fromkeys(one.label for one in sorted(by_method, key=lambda o: o.label)):
+            lines.append(_line(method, label, [one for one in by_method if one.label == label]))
+        lines.append(_line(method, "", by_method))
+    return lines
+
+
+def _line(method: Method, label: str, judged: Sequence[Judged]) -> Line:
+    return Line(
+        method=method,
+        label=label,
+        findings=len(judged),
+        centre=_share([one.centre for one in judged if one.centre is not None]),
+        pointing=_share([one.pointing for one in judged if one.pointing is not None]),
+        deletion=round(float(np.mean([one.deletion for one in judged])), 4),
+        insertion=round(float(np.mean([one.insertion for one in judged])), 4),
+        seconds=round(float(np.median([one.seconds for one in judged])), 4),
+    )
+
+
+def _share(hits: Sequence[bool]) -> Estimate | None:
+    return proportion(sum(hits), len(hits)) if hits else None

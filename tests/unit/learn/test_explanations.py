@@ -1,0 +1,134 @@
+"""The measures of an explanation, on a network whose every answer is arithmetic."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+import torch
+
+from dicomnode.classify.card import Card, Explanation, Input, Method
+from dicomnode.errors import ModelError
+from dicomnode.learn import cases
+from dicomnode.learn.cases import Boxes, Case
+from dicomnode.learn.explanations import Judged, judge, table, variant
+from tests.tiny_model import make_card, make_label
+
+SPOT = (24.0, 8.0, 32.0, 16.0)
+
+
+class Spot(torch.nn.Module):
+    """Finds `bright` when the brightest cell of the image is bright: logit 12 * cell - 6."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.look = torch.nn.Conv2d(1, 1, 4, stride=4, bias=False)
+        torch.nn.init.constant_(self.look.weight, 1 / 16)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        seen: torch.Tensor = self.look(image)
+        return 12 * seen.amax((2, 3)) - 6
+
+
+def card(**changes: object) -> Card:
+    usual: dict[str, object] = {
+        "labels": (make_label("bright"),),
+        "input": Input(size_px=40, channels=1, resize="pad", mean=(0.0,), std=(1.0,)),
+        "explanation": Explanation(method="hires-cam", layer="look"),
+    }
+    return make_card(**(usual | changes))
+
+
+def case(boxes: Boxes | None = None) -> Case:
+    """A bright spot on black."""
+    pixels = np.zeros((40, 40), dtype=np.float32)
+    left, top, right, bottom = (int(edge) for edge in SPOT)
+    pixels[top:bottom, left:right] = 1
+    return Case(frame=cases._frame(pixels), boxes=boxes or {})
+
+
+def judged(*found: Case, methods: Iterable[Method] = ("hires-cam",)) -> list[Judged]:
+    return [one for ones in judge(card(), Spot(), found, list(methods)) for one in ones]
+
+
+def test_a_map_on_the_finding_hits_it() -> None:
+    (one,) = judged(case({"bright": (SPOT,)}))
+    assert (one.centre, one.pointing) == (True, True)
+
+
+def test_a_map_beside_the_finding_misses_it() -> None:
+    (one,) = judged(case({"bright": ((0.0, 0.0, 20.0, 40.0),)}))
+    assert (one.centre, one.pointing) == (False, False)
+
+
+def test_one_box_of_several_is_enough() -> None:
+    (one,) = judged(case({"bright": ((0.0, 0.0, 4.0, 4.0), SPOT)}))
+    assert (one.centre, one.pointing) == (True, True)
+
+
+def test_without_a_box_nothing_is_said_of_places() -> None:
+    (one,) = judged(case())
+    assert (one.centre, one.pointing) == (None, None)
+
+
+def test_an_answer_that_is_wrong_is_not_judged() -> None:
+    assert judged(case({"dark": (SPOT,)})) == []
+    dark = Case(frame=cases._frame(np.zeros((40, 40), dtype=np.float32)), boxes={"bright": (SPOT,)})
+    assert judged(dark) == []
+
+
+def test_the_probability_falls_as_soon_as_the_hottest_pixels_go() -> None:
+    (one,) = judged(case())
+    low, high = (torch.sigmoid(torch.tensor(x)).item() for x in (12 * 0.04 - 6, 6.0))
+    assert one.deletion == pytest.approx((high / 2 + 11.5 * low) / 12, abs=0.01)
+
+
+def test_the_probability_rises_as_soon_as_the_hottest_pixels_come() -> None:
+    (one,) = judged(case())
+    assert one.insertion > 0.95
+
+
+def test_a_map_that_points_elsewhere_scores_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    (right,) = judged(case())
+    corner = torch.zeros(10, 10)
+    corner[9, 0] = 1
+    monkeypatch.setattr("dicomnode.classify.explain.attribute", lambda *_: [corner])
+    (wrong,) = judged(case({"bright": (SPOT,)}))
+    assert (wrong.centre, wrong.pointing) == (False, False)
+    assert wrong.deletion > right.deletion + 0.05
+    assert wrong.insertion < right.insertion - 0.02
+
+
+def test_every_method_is_judged_on_the_same_findings() -> None:
+    found = judged(case(), methods=["grad-cam", "occlusion"])
+    assert [one.method for one in found] == ["grad-cam", "occlusion"]
+
+
+def test_another_method_goes_without_the_finer_layers_of_the_card() -> None:
+    told = Explanation(method="hires-cam", layer="last", finer=("first",), region_fraction=0.3)
+    assert variant(told, "hires-cam") == told
+    other = variant(told, "grad-cam++")
+    assert (other.layers, other.region_fraction) == (("last",), 0.3)
+
+
+def test_a_method_that_needs_a_layer_says_so() -> None:
+    with pytest.raises(ModelError, match="grad-cam needs a layer"):
+        variant(Explanation(method="occlusion"), "grad-cam")
+
+
+def one(label: str, centre: bool | None, deletion: float) -> Judged:
+    return Judged(
+        method="occlusion", label=label, centre=centre, pointing=centre, deletion=deletion,
+        insertion=0.5, seconds=0.1,
+    )  # fmt: skip
+
+
+def test_the_table_has_a_line_a_label_and_one_for_all() -> None:
+    first, second, everything = table(
+        [one("b", True, 0.2), one("a", None, 0.4), one("b", False, 0)]
+    )
+    assert [line.label for line in (first, second, everything)] == ["a", "b", ""]
+    assert first.centre is None
+    assert second.centre is not None
+    assert everything.centre is not None
+    assert (second.centre.value, everything.centre.value) == (0.5, 0.5)
+    assert (everything.findings, everything.deletion) == (3, 0.2)
