@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dicomnode import __version__
-from dicomnode.records import State
+from dicomnode.config.pipelines import PROFILES, Profile
+from dicomnode.records import ResultKind, State
 from tests.cli import call
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +68,21 @@ def test_every_file_that_a_document_links_to_is_there() -> None:
     for document in ("README.md", "CONTRIBUTING.md", "DECISIONS.md"):
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", read(document))
         assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_readme_says_what_each_profile_holds() -> None:
+    head, *rows = re.findall(r"^\| (?:kind|`[a-z0-9]+`) \|.*$", _results_table(), re.MULTILINE)
+    profiles = [Profile(name) for name in re.findall(r"`([a-z]+)`", head)]
+    told: dict[Profile, set[ResultKind]] = {profile: set() for profile in profiles}
+    for row in rows:
+        kind, _, *marks = (cell.strip() for cell in row.strip("|").split("|"))
+        for profile, mark in zip(profiles, marks, strict=True):
+            if mark:
+                told[profile].add(ResultKind(kind.strip("`")))
+
+    assert told == PROFILES
+    assert len(rows) == len(ResultKind)
+
+
+def _results_table() -> str:
+    return read("README.md").partition("## What comes back")[2].partition("\n## ")[0]
