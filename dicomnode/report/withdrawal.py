@@ -128,7 +128,10 @@ def _note(patient: Dataset, told: _Withdrawal, order: Order) -> Dataset:
 
 
 def _modifier(reason: WithdrawalReason) -> list[Dataset]:
-    """Rejected for quality, TID 2010 wants to know which: CID 7011 has none for a model."""
+    """Rejected for quality, TID 2010 row 3 demands which; CID 7011 has nothing nearer to a model.
+
+    PixelMed calls any modifier an error: it looks for the title beside the document, not in it.
+    """
     if reason is not WithdrawalReason.QUALITY:
         return []
     return [items.code(codes.TITLE_MODIFIER, codes.OTHER_FAILURE, items.HAS_CONCEPT_MOD)]
