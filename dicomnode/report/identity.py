@@ -135,9 +135,7 @@ def local_time(made_at: datetime, ds: Dataset) -> datetime:
     return made_at.astimezone(timezone(offset))
 
 
-def add_series(
-    ds: Dataset, answer: Answer, order: Order, uid: str, title: str, digit: str
-) -> None:
+def add_series(ds: Dataset, answer: Answer, order: Order, uid: str, title: str, digit: str) -> None:
     """General Series module and our times; high numbers keep results below the images."""
     moment = local_time(order.made_at, ds)
     ds.SeriesInstanceUID = uid
