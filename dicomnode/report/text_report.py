@@ -33,7 +33,7 @@ def text_reports(making: Making) -> Iterator[tuple[Dataset, None]]:
 
 
 def _sections(making: Making) -> list[Section]:
-    """What matters first: the outcome, each finding, the images; then how it came about."""
+    """What matters first: the outcome and each finding; then how it came about, and the images."""
     prediction, order = making.prediction, making.order
     say = order.words.say
     first = [wording.partial(order), wording.headline(prediction, order), say("caution")]
@@ -46,9 +46,6 @@ def _sections(making: Making) -> list[Section]:
             sentences=[_said(finding, prediction, order) for finding in findings],
         ),
         Section(
-            heading=codes.KEY_IMAGES, element=codes.FINDING, sentences=(), images=_images(making)
-        ),
-        Section(
             heading=codes.RECOMMENDATIONS,
             element=codes.RECOMMENDATION,
             sentences=[say("report.read")],
@@ -57,6 +54,9 @@ def _sections(making: Making) -> list[Section]:
             heading=codes.PROCEDURES,
             element=codes.PROCEDURE,
             sentences=_method(prediction, order),
+        ),
+        Section(
+            heading=codes.KEY_IMAGES, element=codes.FINDING, sentences=(), images=_images(making)
         ),
     ]
 

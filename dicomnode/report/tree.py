@@ -105,16 +105,19 @@ def _whole_frame(
 ) -> Dataset:
     """The probabilities of the findings whose most suspicious frame this is.
 
-    OHIF shows no image at all where a group has no coordinates, writes a group's first five
-    numbers right of them, and clips that text at the edge of its window: so a small mark in the
-    corner carries what is said of the whole frame, most important first.
+    OHIF shows no image at all where a group has no coordinates, and writes a group's first five
+    numbers right of and below them, most important first. It clips that text at the edge of its
+    window and lays a banner over the top of it: so a small mark low on the left carries what is
+    said of the whole frame.
     """
     name, count = words.say("place.whole"), len(prediction.frames)
     if count > 1:
         name = words.say("place.image", number=prediction.frames.index(frame) + 1, count=count)
     side = min(frame.rows, frame.columns)
-    near, far = 0.01 * side, 0.03 * side
-    mark = [(near, near), (far, near), (far, far), (near, far)]
+    left, right = 0.01 * side, 0.03 * side
+    top = 0.76 * frame.rows
+    bottom = top + right - left
+    mark = [(left, top), (right, top), (right, bottom), (left, bottom)]
     numbers = [_probability(finding) for finding in findings]
     children = [items.outline(mark, frame), *_explanation(pictures), *numbers]
     return _group(prediction, words, name, children)

@@ -99,6 +99,11 @@ def test_the_method_tells_how_sure_and_by_what() -> None:
     assert method[-1] == MODEL.disclaimer
 
 
+def test_what_some_viewers_cannot_show_comes_last() -> None:
+    report = text_of()
+    assert code_of(report.ContentSequence[-1]) == "55113-5"
+
+
 def test_points_at_its_pictures_and_at_the_images_that_speak() -> None:
     source = make_ct(3)
     report = text_of(source, kinds=frozenset({ResultKind.SC, ResultKind.TEXT}))

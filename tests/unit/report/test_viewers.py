@@ -18,6 +18,7 @@ from tests.unit.report.samples import (
     frame_of,
     make_ct,
     make_finding,
+    make_header,
     make_prediction,
     make_source,
     measured,
@@ -121,6 +122,16 @@ def test_ohif_shows_five_numbers_of_a_group_so_the_most_important_come_first() -
     assert len(numbers(only)) == 19
     first = [name.split(" of ")[-1] for name in numbers(only)[:5]]
     assert first == ["hit", "label 17", "label 16", "label 15", "label 14"]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(160, 160), (300, 100), (100, 300)])
+def test_ohif_lays_no_banner_over_the_mark_of_the_whole_image(rows: int, columns: int) -> None:
+    source = make_source(make_header(rows=rows, columns=columns))
+    root = read(make_results(source, make_prediction(source, regions=0), ORDER)[-1])
+    (group,) = groups(root)
+    points = list(outline(group).GraphicData)
+    assert all(0 < x < 0.1 * columns for x in points[::2])
+    assert all(0.7 * rows < y < 0.9 * rows for y in points[1::2])
 
 
 @pytest.mark.parametrize("kind", IN_WORDS)
