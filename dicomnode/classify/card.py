@@ -12,13 +12,15 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from dicomnode.errors import ModelError
-from dicomnode.records import Concept, ModelRef
+from dicomnode.records import Concept, Interval, ModelRef, OperatingPoint
 
 __all__ = [
     "SHIPPED",
     "Architecture",
+    "Calibration",
     "Card",
     "Code",
+    "Curve",
     "Estimate",
     "Evaluation",
     "Explanation",
@@ -26,6 +28,9 @@ __all__ = [
     "Label",
     "Measures",
     "Method",
+    "Novelty",
+    "Reliability",
+    "Shown",
     "Weights",
     "find_models",
     "read_card",
@@ -71,7 +76,12 @@ class Input(_Table):
     std: tuple[Annotated[float, Field(gt=0)], ...]  #: one a channel, divided by
     images: Literal["all", "first", "middle"] = "all"  #: which frames of the study
     max_images: PositiveInt = 512  #: more frames than this are thinned out evenly
-    modalities: tuple[str, ...] = ()  #: images of any other are refused; empty: any will do
+    modalities: tuple[str, ...] = ()  #: images of any other are left out; empty: any will do
+    views: tuple[str, ...] = ()  #: such as PA (0018,5101); others are left out; empty: any will do
+    views_required: bool = False  #: are images that do not tell their view left out as well?
+    min_px: PositiveInt = 1  #: rows, and columns, that an image has to have
+    min_bits: PositiveInt = 1  #: Bits Stored (0028,0101) that an image has to have
+    min_levels: PositiveInt = 1  #: of 256 grey levels, that a frame has to show: a blank one has 1
 
     @model_validator(mode="after")
     def _one_a_channel(self) -> Self:
@@ -95,11 +105,78 @@ class Label(_Table):
     code: Code
     threshold: Fraction  #: from here the finding is present
     margin: Fraction = 0.0  #: closer to the threshold than this, it is undetermined
+    names: Mapping[str, Text] = Field(default_factory=dict)  #: in other languages (RFC 5646)
 
     @property
     def concept(self) -> Concept:
         """The code as results carry it."""
         return Concept(value=self.code.value, scheme=self.code.scheme, meaning=self.code.meaning)
+
+
+class Estimate(_Table):
+    """A measured value with its 95 % confidence interval."""
+
+    value: Fraction
+    low: Fraction
+    high: Fraction
+
+
+class Curve(_Table):
+    """From raw to calibrated probability of a label: straight between points, flat beyond."""
+
+    raw: Annotated[tuple[Fraction, ...], Field(min_length=1)]  #: ascending
+    calibrated: tuple[Fraction, ...]  #: one a point, never falling
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if len(self.raw) != len(self.calibrated):
+            raise ValueError("raw and calibrated need as many numbers each")
+        if list(self.raw) != sorted(set(self.raw)):
+            raise ValueError("raw has to ascend")
+        if list(self.calibrated) != sorted(self.calibrated):
+            raise ValueError("calibrated must never fall")
+        return self
+
+
+class Reliability(_Table):
+    """How far probabilities are from observed shares, on images that were not fitted to."""
+
+    label: Text
+    ece_before: Fraction  #: expected calibration error, ten bins of equal width
+    ece_after: Fraction
+    brier_before: Fraction  #: mean squared difference from the truth
+    brier_after: Fraction
+
+
+class Calibration(_Table):
+    """How the network's numbers become probabilities that hold (`classify/calibration.py`)."""
+
+    method: Literal["temperature", "isotonic"]
+    temperatures: tuple[Annotated[float, Field(gt=0)], ...] = ()  #: one for all labels, or one each
+    curves: tuple[Curve, ...] = ()  #: of isotonic: one a label
+    dataset: Text  #: what it was fitted to, in words
+    images: PositiveInt
+    measures: tuple[Reliability, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_its_numbers(self) -> Self:
+        if bool(self.temperatures) != (self.method == "temperature"):
+            raise ValueError("temperatures belong to the method temperature, which needs them")
+        if bool(self.curves) != (self.method == "isotonic"):
+            raise ValueError("curves belong to the method isotonic, which needs them")
+        return self
+
+
+class Novelty(_Table):
+    """When a frame is too unlike those the model was trained on (`classify/novelty.py`)."""
+
+    layer: Text  #: name of the module whose output is looked at
+    grid: Annotated[int, Field(ge=1, le=16)]  #: the output is averaged to so many places squared
+    threshold: Annotated[float, Field(gt=0)]  #: frames that score higher are left out
+    numbers: Weights  #: the file with mean and spread of what is usual
+    dataset: Text  #: what it was fitted to, in words
+    images: PositiveInt
+    accepted: Fraction  #: of images like those for training, none of them fitted to
 
 
 #: How the methods of explanation are named in results.
@@ -114,6 +191,17 @@ _METHODS = {
 Method = Literal["grad-cam++", "grad-cam", "hires-cam", "occlusion", "integrated-gradients"]
 
 
+class Shown(_Table):
+    """How well explanations of one label held up, by the measures of `learn/explanations.py`."""
+
+    label: Text
+    findings: PositiveInt  #: true ones that the model calls present
+    centre: Estimate  #: share whose largest region has its centre on the finding
+    pointing: Estimate  #: share whose hottest place lies on it
+    deletion: Fraction  #: mean probability while the hottest pixels go
+    insertion: Fraction  #: or come
+
+
 class Explanation(_Table):
     """How a present finding is shown: `classify/attribution.py` says what each method does."""
 
@@ -121,6 +209,7 @@ class Explanation(_Table):
     layer: str = ""  #: name of the module whose activations are weighed; CAM methods need one
     finer: tuple[Text, ...] = ()  #: modules before it, whose sharper maps narrow its map down
     region_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5  #: of the map's maximum
+    measures: tuple[Shown, ...] = ()  #: `models evaluate` gives them
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -132,14 +221,6 @@ class Explanation(_Table):
         if "cam" in self.method and not self.layer:
             raise ValueError(f"{self.method} needs the layer whose activations are weighed")
         return self
-
-
-class Estimate(_Table):
-    """A measured value with its 95 % confidence interval."""
-
-    value: Fraction
-    low: Fraction
-    high: Fraction
 
 
 class Measures(_Table):
@@ -175,6 +256,8 @@ class Card(_Table):
     input: Input
     explanation: Explanation
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
+    calibration: Calibration | None = None
+    novelty: Novelty | None = None
     evaluation: Evaluation | None = None
 
     @model_validator(mode="after")
@@ -183,6 +266,29 @@ class Card(_Table):
         if len(set(names)) < len(names):
             raise ValueError("two labels have the same name")
         return self
+
+    @model_validator(mode="after")
+    def _every_label_is_calibrated(self) -> Self:
+        if self.calibration is not None:
+            count, fits = len(self.labels), len(self.calibration.temperatures)
+            if fits not in (0, 1, count) or len(self.calibration.curves) not in (0, count):
+                raise ValueError(f"calibration has to have numbers for {count} label(s)")
+        return self
+
+    def operating(self, label: str) -> OperatingPoint | None:
+        """How well a label was measured to be told at its threshold; None where it was not."""
+        if self.evaluation is None:
+            return None
+        for measured in self.evaluation.measures:
+            if measured.label == label:
+                return OperatingPoint(
+                    sensitivity=_interval(measured.sensitivity),
+                    specificity=_interval(measured.specificity),
+                    positives=measured.positives,
+                    negatives=measured.negatives,
+                    data=self.evaluation.dataset,
+                )
+        return None
 
     @property
     def model(self) -> ModelRef:
@@ -195,7 +301,12 @@ class Card(_Table):
             intended_use=self.intended_use,
             disclaimer=self.disclaimer,
             explanation=_METHODS[self.explanation.method],
+            calibration=self.calibration.method if self.calibration else "",
         )
+
+
+def _interval(estimate: Estimate) -> Interval:
+    return Interval(value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def read_card(folder: Path) -> Card:

@@ -1,0 +1,106 @@
+"""Is an image one that the model is for? Asked of its header and its grey levels, by the card.
+
+What does not fit is left out, and the study's other images are analysed; only where none fits is
+there no answer. The reason is a NotAnalysable that nobody raised: it has the cause and the words.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from pydicom import Dataset
+
+from dicomnode.classify.card import Input
+from dicomnode.dicom.attributes import text
+from dicomnode.dicom.pixels import Frame
+from dicomnode.errors import Cause, NotAnalysable
+
+__all__ = ["blank", "misfit", "refusal"]
+
+_SAMPLES = 512  #: rows, and columns, of a frame whose grey levels are looked at
+#: View Code Sequence (0054,0220), CID 4010, by SNOMED CT and by its old SRT codes.
+_VIEWS = {
+    "272479007": "PA", "R-10214": "PA",
+    "399348003": "AP", "R-10206": "AP",
+    "399067008": "LATERAL",
+    "399173006": "LL", "R-10236": "LL",
+    "399198007": "RL", "R-10232": "RL",
+}  # fmt: skip
+
+
+def misfit(header: Dataset, recipe: Input) -> NotAnalysable | None:
+    """Why the model is not for an image, as far as its attributes tell; None where it is."""
+    return _modality(header, recipe) or _view(header, recipe) or _size(header, recipe)
+
+
+def blank(frame: Frame, recipe: Input) -> NotAnalysable | None:
+    """Whether a frame shows too few grey levels to be a picture of anything."""
+    rows, columns = (max(1, size // _SAMPLES) for size in frame.pixels.shape)
+    sample = (frame.pixels[::rows, ::columns] * 255).astype(np.uint8)
+    levels = np.count_nonzero(np.bincount(sample.reshape(-1), minlength=256))
+    if levels >= recipe.min_levels:
+        return None
+    wanted = f"the model needs {recipe.min_levels} grey levels"
+    return NotAnalysable(f"{wanted}; an image shows {levels}", Cause.SIZE)
+
+
+def refusal(left_out: Sequence[NotAnalysable]) -> NotAnalysable:
+    """Why there is no answer where every image was left out: all reasons, the commonest first."""
+    if not left_out:
+        return NotAnalysable("none of the objects is an image", Cause.NO_IMAGE)
+    reasons = Counter(str(reason) for reason in left_out).most_common()
+    cause = next(reason.cause for reason in left_out if str(reason) == reasons[0][0])
+    return NotAnalysable("; ".join(f"{words} ({count} in all)" for words, count in reasons), cause)
+
+
+def _modality(header: Dataset, recipe: Input) -> NotAnalysable | None:
+    """A model for radiographs must not speak of a CT."""
+    modality = text(header, "Modality")
+    if not recipe.modalities or modality in recipe.modalities:
+        return None
+    found = f"modality {_code(modality)}" if modality else "no modality"
+    wanted = f"the model is for {', '.join(recipe.modalities)}"
+    return NotAnalysable(f"{wanted}; an image has {found}", Cause.MODALITY)
+
+
+def _view(header: Dataset, recipe: Input) -> NotAnalysable | None:
+    view = _view_of(header)
+    if not recipe.views or view in recipe.views or not (view or recipe.views_required):
+        return None
+    found = f"view {_code(view)}" if view else "no view"
+    wanted = f"the model is for the views {', '.join(recipe.views)}"
+    return NotAnalysable(f"{wanted}; an image has {found}", Cause.VIEW)
+
+
+def _view_of(header: Dataset) -> str:
+    """View Position, else View Code; LATERAL where rows run from front to back (PS3.3 C.7.6.1.1.1).
+
+    Empty where none of them tells.
+    """
+    if position := text(header, "ViewPosition").upper():
+        return position
+    for code in header.get("ViewCodeSequence") or []:
+        if view := _VIEWS.get(text(code, "CodeValue")):
+            return view
+    return "LATERAL" if text(header, "PatientOrientation")[:1] in ("A", "P") else ""
+
+
+def _size(header: Dataset, recipe: Input) -> NotAnalysable | None:
+    rows, columns, bits = (_number(header, k) for k in ("Rows", "Columns", "BitsStored"))
+    if min(rows, columns) < recipe.min_px:
+        wanted = f"the model needs {recipe.min_px} pixels each way"
+        return NotAnalysable(f"{wanted}; an image has {columns} x {rows}", Cause.SIZE)
+    if bits < recipe.min_bits:
+        wanted = f"the model needs {recipe.min_bits} bits a pixel"
+        return NotAnalysable(f"{wanted}; an image has {bits}", Cause.SIZE)
+    return None
+
+
+def _number(header: Dataset, keyword: str) -> int:
+    value = text(header, keyword)
+    return int(value) if value.isdecimal() else 0
+
+
+def _code(value: str) -> str:
+    """A defined term fit for a log: others write what they like into such attributes."""
+    return value if len(value) <= 16 and value.isascii() and value.isalnum() else "of another name"
