@@ -26,8 +26,8 @@ def is_there(database: Database) -> bool:
         return sa.inspect(tx).has_table(jobs.name)
 
 
-def upgrade(database: Database) -> None:
-    """Create or update the tables; all of it happens, or nothing.
+def upgrade(database: Database, to: str = "head") -> None:
+    """Create or update the tables, `to` the newest version; all of it happens, or nothing.
 
     Raises:
         DatabaseAway: the database does not answer.
@@ -38,4 +38,4 @@ def upgrade(database: Database) -> None:
     with database.transaction() as tx:
         one_at_a_time(tx, "migrating")
         config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+        command.upgrade(config, to)

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.errors import Cause
 from dicomnode.records import State, Verdict
 from tests.factories import make_dataset, write_part10
 from tests.pacs import free_port
-from tests.running import node
+from tests.running import node, until
 
 PIPELINE = 'destinations = ["pacs"]\nmodel = "{model}"\n\n[complete]\nquiet_s = 0.2\n'
 
@@ -15,7 +16,7 @@ PIPELINE = 'destinations = ["pacs"]\nmodel = "{model}"\n\n[complete]\nquiet_s = 
 @pytest.mark.parametrize(
     ("folders", "word"), [("", "there is no model brain"), ("gone", "is no folder")]
 )
-def test_a_pipeline_without_its_model_is_named_at_the_start_and_its_jobs_fail(
+def test_a_pipeline_without_its_model_is_named_at_the_start_and_its_studies_are_told_of(
     tmp_path: Path, folders: str, word: str
 ) -> None:
     pipelines = {
@@ -30,9 +31,10 @@ def test_a_pipeline_without_its_model_is_named_at_the_start_and_its_jobs_fail(
         image = write_part10(make_dataset(1), tmp_path / "1.dcm")
         assert [outcome.verdict for outcome in running.send([image])] == [Verdict.STORED]
 
-        (job,) = running.wait_for_studies(1)
+        until(lambda: [job.state for job in running.jobs()] == [State.REPORTED])
 
-        assert job.state is State.FAILED
+        (job,) = running.jobs()
+        assert job.refused is Cause.MODEL_FAILED
         assert word in job.reason
         (broken,) = [line for line in running.log.splitlines() if "pipeline.broken" in line]
         assert "ERROR" in broken

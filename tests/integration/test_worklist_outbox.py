@@ -1,4 +1,17 @@
-from dicomnode.records import Delivery, DeliveryState, Job, ResultKind, State, Verdict
+from dataclasses import replace
+
+import pytest
+
+from dicomnode.errors import Cause
+from dicomnode.records import (
+    Delivery,
+    DeliveryState,
+    InstanceRef,
+    Job,
+    ResultKind,
+    State,
+    Verdict,
+)
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import history, jobs, outbox, queue, results
 from tests.factories import STUDY_UID, uid
@@ -7,9 +20,12 @@ from tests.worklist import (
     after,
     delivered_job,
     enter,
+    make_ref,
     make_results,
+    not_analysed_job,
     owed,
     reported_job,
+    running_job,
     say,
     undelivered_job,
 )
@@ -251,6 +267,61 @@ def test_an_answer_that_comes_twice_counts_once(database: Database) -> None:
         say(tx, report, Verdict.NEVER)
 
         assert jobs.get(tx, job.id).state is State.DELIVERED
+
+
+def test_each_peer_is_owed_the_kinds_that_it_wants(database: Database) -> None:
+    with database.transaction() as tx:
+        job = running_job(tx)
+        queue.finish(tx, job, make_results(job), {"pacs": {SC, SR}, "viewer": {SC}}, now=NOW)
+
+        assert [item.kind for item in outbox.owed_to(tx, "pacs")] == [SC, SR]
+        assert [item.kind for item in outbox.owed_to(tx, "viewer")] == [SC]
+        for peer in ("pacs", "viewer"):
+            for item in owed(tx, peer):
+                say(tx, item, Verdict.STORED)
+        assert jobs.get(tx, job.id).state is State.DELIVERED
+
+
+@pytest.mark.parametrize("made", [0, 2])
+def test_a_job_of_which_nobody_is_owed_anything_ends_and_says_so(
+    made: int, database: Database
+) -> None:
+    with database.transaction() as tx:
+        job = running_job(tx)
+        queue.finish(tx, job, make_results(job)[:made], {"pacs": {ResultKind.SEG}}, now=NOW)
+        ended = jobs.get(tx, job.id)
+
+        assert (ended.state, ended.reason) == (State.DELIVERED, "there was nothing to send")
+        assert outbox.peers_owed(tx) == set()
+
+
+def test_a_notice_that_everybody_has_ends_the_job_as_not_analysed(database: Database) -> None:
+    with database.transaction() as tx:
+        job = not_analysed_job(tx)
+
+    assert (job.state, job.refused) == (State.NOT_ANALYSED, Cause.VIEW)
+    assert job.reason == job.because == "the model is for frontal views"
+
+
+def test_a_revision_names_all_reports_of_the_newest_before_it_that_has_any(
+    database: Database,
+) -> None:
+    def finish(job: Job, *kinds: ResultKind) -> list[InstanceRef]:
+        """A revision with results of these kinds, all of them sent."""
+        (like, _) = make_results(job)
+        made = [replace(like, kind=kind, ref=make_ref(job.revision, kind)) for kind in kinds]
+        queue.finish(tx, job, made, {"pacs": set(kinds)}, now=NOW)
+        return [result.ref for result in made]
+
+    kinds = ResultKind
+    with database.transaction() as tx:
+        finish(running_job(tx), kinds.SC, kinds.SR)
+        second = running_job(tx, images=2)
+        refs = finish(second, kinds.SC, kinds.SEG, kinds.SR3D, kinds.TEXT, kinds.PDF, kinds.KO)
+        finish(running_job(tx, images=3), kinds.SC)
+        fourth = running_job(tx, images=4)
+
+        assert results.reports_before(tx, fourth) == refs[2:4]
 
 
 def test_a_revision_names_the_newest_report_before_it(database: Database) -> None:

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from dicomnode.records import State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import jobs
+from dicomnode.worklist import jobs, results
 from dicomnode.worklist.schema import is_there, upgrade
 from dicomnode.worklist.tables import metadata
 from tests.postgres import Postgres
@@ -85,6 +86,36 @@ def test_nodes_that_start_together_on_an_empty_database_upgrade_it_once(empty_ur
         waiting_job(tx)
     for node in nodes:
         node.close()
+
+
+def test_a_worklist_of_the_first_version_keeps_its_jobs_and_results(empty_url: str) -> None:
+    database = Database(empty_url)
+    upgrade(database, to="0001")
+    row = {"study_uid": "1.2.3", "at": "2025-01-02 00:00:00", "state": "delivered"}
+    with database.transaction() as tx:
+        for statement in _FIRST_ROWS:
+            tx.execute(sa.text(statement), row)
+
+    upgrade(database)
+
+    with database.transaction() as tx:
+        (job,) = jobs.listed(tx)
+        (made,) = results.listed(tx)
+        assert (job.state, job.refused, job.because) == (State.DELIVERED, None, "")
+        assert (made.model, made.withdrawn_at, made.ref.sop_instance_uid) == ("", None, "1.2.3.4")
+    database.close()
+
+
+_FIRST_ROWS = (
+    "INSERT INTO studies (study_uid, patient_id, accession_number, study_date, calling_ae, "
+    "first_received_at, last_received_at) VALUES (:study_uid, '', '', '', '', :at, :at)",
+    "INSERT INTO jobs (id, study_uid, pipeline, revision, state, priority, attempts, partial, "
+    "reason, not_before, created_at, updated_at) VALUES (1, :study_uid, 'chest', 1, :state, 0, 0, "
+    "false, '', :at, :at, :at)",
+    "INSERT INTO results (id, job_id, study_uid, sop_instance_uid, sop_class_uid, series_uid, "
+    "kind, summary, created_at) "
+    "VALUES (1, 1, :study_uid, '1.2.3.4', '1.2', '1.2.3.5', 'sr', '{}', :at)",
+)
 
 
 def test_looking_for_a_worklist_makes_none(empty_url: str, tmp_path: Path) -> None:
