@@ -5,6 +5,7 @@ Only the worker's process imports this; torch, MONAI and highdicom come with it.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +86,14 @@ class StudyAnalysis:
             raise NotAnalysable(detail, Cause.NO_IMAGE)
         paths = {str(header.SOPInstanceUID): _path(header) for header in mine}
         prediction = self._classifier(pipeline.model).classify(list(paths.values()))
+
+        @lru_cache(maxsize=1)  # several findings are shown on one frame
+        def display(frame: FrameRef) -> NDArray[np.uint8]:
+            return _display(paths[frame.image.sop_instance_uid], frame)
+
         source = Source(
             headers=_analysed(mine, prediction),
-            display=lambda frame: _display(paths[frame.image.sop_instance_uid], frame),
+            display=display,
             look=lambda frame: appearance(
                 dcmread(paths[frame.image.sop_instance_uid]), frame.frame or 1
             ),
