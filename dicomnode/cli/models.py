@@ -1,5 +1,6 @@
 """`dicomnode models`: which models are here, what their cards say, and how well they explain."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 from rich.text import Text
 
-from dicomnode.classify.card import Card, Estimate, Measures, Method, find_models, read_card
+from dicomnode.classify.card import Card, Estimate, Measures, Method, Shown, find_models, read_card
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
@@ -186,6 +187,8 @@ def _print_card(card: Card, folder: Path) -> None:
     console.print(f"\nmodalities\n  {modalities}", markup=False, highlight=False)
     console.print(f"\nexplanation\n  {_explanation(card)}", markup=False, highlight=False)
     print_table(["finding", "code", "threshold", "undetermined within"], labels, title="findings")
+    if card.explanation.measures:
+        _print_shown(card.explanation.measures)
     if card.evaluation is None:
         console.print("\nThe card has no measurements.", style="bold yellow")
         return
@@ -194,6 +197,22 @@ def _print_card(card: Card, folder: Path) -> None:
         [_measured(line) for line in card.evaluation.measures],
         title=f"measured on {card.evaluation.images} images: {card.evaluation.dataset}",
     )
+
+
+def _print_shown(measures: Sequence[Shown]) -> None:
+    rows = [
+        (
+            line.label,
+            str(line.findings),
+            _percent(line.centre),
+            _percent(line.pointing),
+            f"{line.deletion:.3f}",
+            f"{line.insertion:.3f}",
+        )
+        for line in measures
+    ]
+    columns = ["finding", "n", "centre", "hottest", "deletion", "insertion"]
+    print_table(columns, rows, title="explanations, measured as `models evaluate` does")
 
 
 def _explanation(card: Card) -> str:

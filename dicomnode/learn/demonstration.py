@@ -5,7 +5,7 @@ kind of CPU and version of torch: the number of threads is part of the recipe, b
 the order in which sums are made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -23,33 +23,33 @@ from dicomnode.classify.card import (
     SHIPPED,
     Architecture,
     Card,
-    Code,
-    Evaluation,
     Explanation,
     Input,
-    Label,
     Weights,
     write_card,
 )
 from dicomnode.classify.network import build_network
 from dicomnode.classify.preprocess import Prepared, prepare
-from dicomnode.classify.torch_classifier import DIGITS
 from dicomnode.classify.weights import save_weights
 from dicomnode.dicom.pixels import Frame
+from dicomnode.learn.cases import Case, synthetic
+from dicomnode.learn.completion import (
+    Answers,
+    Familiar,
+    answers,
+    calibrated,
+    measured,
+    with_novelty,
+)
 from dicomnode.learn.drawing import FINDINGS, Box, draw
-from dicomnode.learn.evaluate import best_threshold, measure
+from dicomnode.learn.explanations import shown
+from dicomnode.learn.labels import demonstration_labels
 from dicomnode.records import FrameRef, InstanceRef
 
 __all__ = ["Recipe", "main", "train"]
 
+_OTHERS = "synthetic radiographs, drawn with other seeds than those for training"
 _STRIDE = 8  #: pixels of the input from one place of the last map to the next
-
-_CODES = {
-    "cardiomegaly": ("287272002", "Cardiomegaly"),
-    "pleural effusion": ("60046008", "Pleural effusion"),
-    "nodule": ("27925004", "Nodule"),
-    "pneumothorax": ("36118008", "Pneumothorax"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,7 @@ class Recipe:
     training: int = 2400  #: images
     validation: int = 400  #: thresholds are chosen on them
     held_out: int = 800  #: measures in the card come from them
+    explained: int = 220  #: explanations are measured on them
     prevalence: float = 0.35  #: of each finding, independently
     least_rows: int = 192  #: height of the drawings, pixels
     most_rows: int = 352
@@ -78,6 +79,7 @@ class Recipe:
     weight_decay: float = 1e-2
     contrast: float = 0.15  #: spread of random gain and offset
     pointing: float = 1.0  #: weight of being right about the place, beside being right
+    familiar: Familiar = Familiar()  #: what else the network may be shown
     threads: int = 1  #: torch's; part of the result
 
 
@@ -122,9 +124,13 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
             losses.append(loss.item())
         console.print(f"epoch {epoch} of {recipe.epochs}: loss {np.mean(losses):.4f}")
 
-    thresholds = _thresholds(_scores(network, validation), validation)
-    card = _with_measures(card, recipe, thresholds, _scores(network, held_out), held_out)
+    chosen, seen = _answers(network, validation), _answers(network, held_out)
+    card = calibrated(card, chosen, seen, _OTHERS)
+    card = measured(card, chosen, seen, _OTHERS, recipe.seed)
+    card = _with_explanations(card, network, synthetic(recipe.explained))
     folder.mkdir(parents=True, exist_ok=True)
+    images = (training.tensors, validation.tensors, held_out.tensors)
+    card = with_novelty(card, network, images, recipe.familiar, folder)
     weights = save_weights(network.state_dict(), folder / "weights.safetensors")
     card = card.model_copy(update={"weights": weights})
     write_card(card, folder)
@@ -140,26 +146,33 @@ def _describe(recipe: Recipe) -> Card:
         "block_config": list(recipe.block_config),
         "bn_size": recipe.bn_size,
     }
-    labels = tuple(
-        Label(name=name, code=Code(value=value, scheme="SCT", meaning=meaning), threshold=0.5)
-        for name, (value, meaning) in _CODES.items()
-    )
     return Card(
         name="demonstration",
-        version="1.0.0",
+        version="1.1.0",
         manufacturer="dicomnode",
         intended_use="To try dicomnode and to test it. It was trained on drawings, not on people.",
         disclaimer="Demonstration, not for clinical use",
         architecture=Architecture(kind="densenet", params=params),
         weights=Weights(file="weights.safetensors", sha256="0" * 64),
-        input=Input(size_px=recipe.size_px, channels=1, resize="pad", mean=(0.5,), std=(0.25,)),
+        input=Input(
+            size_px=recipe.size_px,
+            channels=1,
+            resize="pad",
+            mean=(0.5,),
+            std=(0.25,),
+            modalities=("CR", "DX", "RG", "OT"),
+            views=("PA", "AP"),
+            min_px=recipe.size_px // 2,
+            min_bits=8,
+            min_levels=16,
+        ),
         explanation=Explanation(
             method="hires-cam",
             layer=recipe.layer,
             finer=recipe.finer,
             region_fraction=recipe.region_fraction,
         ),
-        labels=labels,
+        labels=demonstration_labels(),
     )
 
 
@@ -219,41 +232,14 @@ def _vary(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return images * gain + recipe.contrast * torch.randn(len(images), 1, 1, 1)
 
 
-def _scores(network: torch.nn.Module, images: _Images) -> NDArray[np.float64]:
-    """Probabilities, one row an image, rounded as the node rounds them."""
-    network.eval()
-    with torch.inference_mode():
-        logits = torch.cat([network(tensor[None]) for tensor in images.tensors])
-    return torch.sigmoid(logits).double().numpy().round(DIGITS)
+def _answers(network: torch.nn.Module, images: _Images) -> Answers:
+    return answers(network, images.tensors, images.truth)
 
 
-def _thresholds(scores: NDArray[np.float64], images: _Images) -> list[float]:
-    truth = images.truth.numpy().astype(bool)
-    return [best_threshold(scores[:, i], truth[:, i]) for i in range(truth.shape[1])]
-
-
-def _with_measures(
-    card: Card,
-    recipe: Recipe,
-    thresholds: list[float],
-    scores: NDArray[np.float64],
-    images: _Images,
-) -> Card:
-    truth = images.truth.numpy().astype(bool)
-    labels = tuple(
-        label.model_copy(update={"threshold": threshold})
-        for label, threshold in zip(card.labels, thresholds, strict=True)
-    )
-    evaluation = Evaluation(
-        dataset="synthetic radiographs, drawn with other seeds than those for training",
-        images=recipe.held_out,
-        seed=recipe.seed,
-        measures=tuple(
-            measure(label.name, scores[:, i], truth[:, i], label.threshold)
-            for i, label in enumerate(labels)
-        ),
-    )
-    return card.model_copy(update={"labels": labels, "evaluation": evaluation})
+def _with_explanations(card: Card, network: torch.nn.Module, cases: Iterable[Case]) -> Card:
+    measures = shown(card, network, cases)
+    explanation = card.explanation.model_copy(update={"measures": measures})
+    return card.model_copy(update={"explanation": explanation})
 
 
 def main() -> None:

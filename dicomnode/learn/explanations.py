@@ -2,8 +2,9 @@
 
 - Centre: the centre of the largest region lies inside the box round the finding.
 - Pointing game: the hottest place does (Zhang et al. 2018); without a tolerance.
-- Deletion and insertion: the mean probability while the image is covered with grey, or uncovered
-  from a blur, the hottest pixels first (Petsiuk et al. 2018). Low is good, or high.
+- Deletion and insertion: the network's mean probability, not calibrated, while the image is covered
+  with grey, or uncovered from a blur, the hottest pixels first (Petsiuk et al. 2018). Low is good,
+  or high.
 
 Only findings that the model calls present are judged, and where boxes are known, only true ones:
 a place that is wrong because the answer is wrong says nothing about the method.
@@ -21,18 +22,20 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch.nn.functional import avg_pool2d
 
-from dicomnode.classify.card import Card, Estimate, Explanation, Method
+from dicomnode.classify.calibration import probabilities
+from dicomnode.classify.card import Card, Estimate, Explanation, Method, Shown
 from dicomnode.classify.explain import Explainer
 from dicomnode.classify.network import load_network
 from dicomnode.classify.outlines import regions
 from dicomnode.classify.preprocess import Placement, Prepared, prepare
+from dicomnode.classify.torch_classifier import DIGITS
 from dicomnode.errors import ModelError
 from dicomnode.learn.cases import Case
 from dicomnode.learn.drawing import Box
 from dicomnode.learn.evaluate import proportion
 from dicomnode.records import Region
 
-__all__ = ["Judged", "Line", "judge", "load", "table", "variant"]
+__all__ = ["Judged", "Line", "judge", "load", "shown", "table", "variant"]
 
 _PARTS = 12  #: the image is covered in so many steps
 _BLUR = 10  #: a tenth of the image's edge is blurred over, twice
@@ -75,7 +78,7 @@ def variant(explanation: Explanation, method: Method) -> Explanation:
     """The card's explanation by another method; its finer layers go with its own method only."""
     if method == explanation.method:
         return explanation
-    changes = {"method": method, "finer": ()}
+    changes = {"method": method, "finer": (), "measures": ()}
     try:
         return Explanation.model_validate(explanation.model_dump() | changes)
     except ValidationError:
@@ -102,11 +105,12 @@ def _to_judge(
 ) -> dict[str, int]:
     """Labels that are called present and, if that is known, are: by name, with their index."""
     with torch.inference_mode():
-        probabilities = torch.sigmoid(network(prepared.tensor[None])[0])
+        logits = network(prepared.tensor[None])[0].double().numpy()
+    calibrated = probabilities(logits, card.calibration).round(DIGITS)
     return {
         label.name: index
         for index, label in enumerate(card.labels)
-        if probabilities[index] >= label.threshold and (not case.boxes or label.name in case.boxes)
+        if calibrated[index] >= label.threshold and (not case.boxes or label.name in case.boxes)
     }
 
 
@@ -196,8 +200,8 @@ def _area(
     shares = torch.linspace(0, 1, _PARTS + 1)[:, None, None, None]
     with torch.inference_mode():
         images = torch.where(rank < shares, after, before)
-        probabilities = torch.sigmoid(network(images)[:, at]).double()
-    return float((probabilities[1:] + probabilities[:-1]).mean() / 2)
+        answers = torch.sigmoid(network(images)[:, at]).double()
+    return float((answers[1:] + answers[:-1]).mean() / 2)
 
 
 # --- the outcome ----------------------------------------------------------------------------
@@ -212,6 +216,24 @@ def table(judged: Sequence[Judged]) -> list[Line]:
             lines.append(_line(method, label, [one for one in by_method if one.label == label]))
         lines.append(_line(method, "", by_method))
     return lines
+
+
+def shown(card: Card, network: torch.nn.Module, cases: Iterable[Case]) -> tuple[Shown, ...]:
+    """What the card says of its own explanations; labels that were never found are left out."""
+    method = card.explanation.method
+    judged = [one for ones in judge(card, network, cases, [method]) for one in ones]
+    return tuple(
+        Shown(
+            label=line.label,
+            findings=line.findings,
+            centre=line.centre,
+            pointing=line.pointing,
+            deletion=line.deletion,
+            insertion=line.insertion,
+        )
+        for line in table(judged)
+        if line.label and line.centre and line.pointing
+    )
 
 
 def _line(method: Method, label: str, judged: Sequence[Judged]) -> Line:

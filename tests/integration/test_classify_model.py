@@ -126,6 +126,9 @@ def test_the_card_is_true_to_its_recipe() -> None:
     assert (MODEL / card.weights.file).stat().st_size < 2_000_000
     assert card.evaluation is not None
     assert all(measures.auroc.low > 0.95 for measures in card.evaluation.measures)
+    assert {shown.label for shown in card.explanation.measures} == set(FINDINGS)
+    assert all(shown.centre.low >= 0.9 for shown in card.explanation.measures)
+    assert sum(shown.findings for shown in card.explanation.measures) >= 200
 
 
 def radiograph(path: Path) -> Dataset:

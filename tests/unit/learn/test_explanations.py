@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from dicomnode.classify.card import Card, Explanation, Input, Method
+from dicomnode.classify.card import Calibration, Card, Explanation, Input, Method
 from dicomnode.errors import ModelError
 from dicomnode.learn import cases
 from dicomnode.learn.cases import Boxes, Case
-from dicomnode.learn.explanations import Judged, judge, table, variant
+from dicomnode.learn.explanations import Judged, judge, shown, table, variant
 from tests.tiny_model import make_card, make_label
 
 SPOT = (24.0, 8.0, 32.0, 16.0)
@@ -76,6 +76,14 @@ def test_an_answer_that_is_wrong_is_not_judged() -> None:
     assert judged(dark) == []
 
 
+def test_what_is_present_is_told_by_the_calibrated_probability() -> None:
+    calibration = Calibration(method="temperature", temperatures=(6.0,), dataset="spots", images=1)
+    labels = (make_label("bright", 0.9),)  # 99.8 % before calibration, 73 % after
+    for changes, count in (({}, 1), ({"calibration": calibration}, 0)):
+        (ones,) = judge(card(labels=labels, **changes), Spot(), [case()], ["hires-cam"])
+        assert len(ones) == count
+
+
 def test_the_probability_falls_as_soon_as_the_hottest_pixels_go() -> None:
     (one,) = judged(case())
     low, high = (torch.sigmoid(torch.tensor(x)).item() for x in (12 * 0.04 - 6, 6.0))
@@ -132,3 +140,15 @@ def test_the_table_has_a_line_a_label_and_one_for_all() -> None:
     assert everything.centre is not None
     assert (second.centre.value, everything.centre.value) == (0.5, 0.5)
     assert (everything.findings, everything.deletion) == (3, 0.2)
+
+
+def test_a_card_says_how_well_its_explanations_held_up() -> None:
+    (line,) = shown(card(), Spot(), [case({"bright": (SPOT,)}), case({"bright": (SPOT,)}), case()])
+    assert (line.label, line.findings, line.centre.value, line.pointing.value) == (
+        "bright",
+        3,
+        1,
+        1,
+    )
+    assert line.deletion < line.insertion
+    assert shown(card(), Spot(), [case()]) == ()
