@@ -13,12 +13,17 @@ from torch.nn.functional import adaptive_avg_pool2d
 from dicomnode.classify.card import Novelty
 from dicomnode.errors import Cause, ModelError, NotAnalysable
 
-__all__ = ["Usual", "features"]
+__all__ = ["Usual", "distances", "features"]
 
 
 def features(output: torch.Tensor, grid: int) -> torch.Tensor:
     """A layer's output (images, channels, height, width) as (images, channels * grid * grid)."""
     return adaptive_avg_pool2d(output.detach().float(), grid).flatten(1)
+
+
+def distances(seen: torch.Tensor, numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The score of each row of features: (images, features) to (images,)."""
+    return ((seen - numbers["mean"]) / numbers["spread"]).square().mean(1)
 
 
 class Usual:
@@ -32,11 +37,13 @@ class Usual:
     ) -> None:
         self._novelty = novelty
         self._seen: torch.Tensor | None = None
+        self._numbers = {name: numbers.get(name, torch.empty(0)) for name in ("mean", "spread")}
         try:
-            self._mean, self._spread = numbers["mean"], numbers["spread"]
             layer = network.get_submodule(novelty.layer)
-        except (AttributeError, KeyError) as error:
-            raise ModelError(f"novelty: no such layer or number: {error}") from error
+        except AttributeError as error:
+            raise ModelError(
+                f"novelty.layer is no layer of the network: {novelty.layer}"
+            ) from error
         layer.register_forward_hook(self._look)
 
     def _look(self, _layer: torch.nn.Module, _given: object, output: torch.Tensor) -> None:
@@ -44,10 +51,11 @@ class Usual:
 
     def score(self) -> float:
         """Of the frame that went through the network last."""
-        if self._seen is None or self._seen.shape != (1, *self._mean.shape):
-            raise ModelError("novelty: the numbers do not fit the layer")
-        away = (self._seen[0].cpu() - self._mean) / self._spread
-        return float(away.square().mean())
+        if self._seen is None:
+            raise ModelError("novelty.layer is never reached")
+        if {self._seen[0].shape} != {each.shape for each in self._numbers.values()}:
+            raise ModelError("novelty.numbers do not fit the layer and the grid")
+        return float(distances(self._seen.cpu(), self._numbers)[0])
 
     def unfamiliar(self) -> NotAnalysable | None:
         """Whether the frame that went through last is unlike what the model was trained on."""

@@ -6,7 +6,7 @@ the order in which sums are made.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count, islice
 from pathlib import Path
 
@@ -79,8 +79,8 @@ class Recipe:
     weight_decay: float = 1e-2
     contrast: float = 0.15  #: spread of random gain and offset
     pointing: float = 1.0  #: weight of being right about the place, beside being right
-    familiar: Familiar = Familiar()  #: what else the network may be shown
     threads: int = 1  #: torch's; part of the result
+    familiar: Familiar = field(default_factory=Familiar)  #: when an image is like the drawings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +106,24 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
         for size in (recipe.training, recipe.validation, recipe.held_out)
     )
 
+    _learn(network, training, recipe, console)
+
+    chosen, seen = _answers(network, validation), _answers(network, held_out)
+    card = calibrated(card, chosen, seen, _OTHERS)
+    card = measured(card, chosen, seen, _OTHERS, recipe.seed)
+    card = _with_explanations(card, network, synthetic(recipe.explained))
+    folder.mkdir(parents=True, exist_ok=True)
+    images = (training.tensors, validation.tensors, held_out.tensors)
+    card = with_novelty(card, network, images, recipe.familiar, folder)
+    weights = save_weights(network.state_dict(), folder / "weights.safetensors")
+    card = card.model_copy(update={"weights": weights})
+    write_card(card, folder)
+    (folder / "recipe.toml").write_text(tomlkit.dumps(asdict(recipe)), "utf-8")
+    return card
+
+
+def _learn(network: torch.nn.Module, training: _Images, recipe: Recipe, console: Console) -> None:
+    """Every image once an epoch, in another order and another exposure each time."""
     steps = recipe.training // recipe.batch
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     schedule = OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps)
@@ -123,19 +141,6 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
             schedule.step()
             losses.append(loss.item())
         console.print(f"epoch {epoch} of {recipe.epochs}: loss {np.mean(losses):.4f}")
-
-    chosen, seen = _answers(network, validation), _answers(network, held_out)
-    card = calibrated(card, chosen, seen, _OTHERS)
-    card = measured(card, chosen, seen, _OTHERS, recipe.seed)
-    card = _with_explanations(card, network, synthetic(recipe.explained))
-    folder.mkdir(parents=True, exist_ok=True)
-    images = (training.tensors, validation.tensors, held_out.tensors)
-    card = with_novelty(card, network, images, recipe.familiar, folder)
-    weights = save_weights(network.state_dict(), folder / "weights.safetensors")
-    card = card.model_copy(update={"weights": weights})
-    write_card(card, folder)
-    (folder / "recipe.toml").write_text(tomlkit.dumps(asdict(recipe)), "utf-8")
-    return card
 
 
 def _describe(recipe: Recipe) -> Card:

@@ -69,7 +69,7 @@ def _describe(ds: Dataset) -> None:
     ds.PatientOrientation = ["L", "F"]
     ds.ImageLaterality = "U"
     ds.AnatomicRegionSequence = Sequence([_code("51185008", "SCT", "Chest")])
-    view = _code("399348003", "SCT", "postero-anterior")
+    view = _code("272479007", "SCT", "postero-anterior")
     view.ViewModifierCodeSequence = Sequence()
     ds.ViewCodeSequence = Sequence([view])
     ds.DetectorType = "DIRECT"

@@ -16,7 +16,7 @@ from dicomnode.learn.synthetic import synthetic_dx
 from tests.tools import require
 
 SHORT = Recipe(
-    training=10, validation=12, held_out=12, least_rows=64, most_rows=80, size_px=64, epochs=2,
+    training=10, validation=12, held_out=12, least_rows=64, most_rows=80, size_px=64, explained=4, epochs=2,
     batch=5, block_config=(2, 2), threads=1, prevalence=0.5, explained=2,
 )  # fmt: skip
 
@@ -50,7 +50,7 @@ def test_the_folder_it_writes_is_a_model(tmp_path: Path) -> None:
     card, _ = run(SHORT, tmp_path)
     assert read_card(tmp_path) == card
     assert tomllib.loads((tmp_path / "recipe.toml").read_text())["batch"] == 5
-    prediction = load_classifier(tmp_path, device="cpu").classify([synthetic_dx(1, rows=64)])
+    prediction = load_classifier(tmp_path, device="cpu").classify([synthetic_dx(1, rows=96)])
     assert len(prediction.findings) == 4
 
 

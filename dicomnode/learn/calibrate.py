@@ -1,0 +1,93 @@
+"""Calibration fitted on images that were not trained on, and how far probabilities then are off."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicomnode.classify.calibration import probabilities
+from dicomnode.classify.card import Calibration, Curve, Reliability
+
+__all__ = ["brier", "calibration_error", "isotonic", "temperature", "with_measures"]
+
+Numbers = NDArray[np.float64]
+Truth = NDArray[np.bool_]
+
+_BINS = 10
+_COLDEST, _HOTTEST = 0.05, 20.0
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+def temperature(logits: Numbers, truth: Truth) -> float:
+    """The number that logits are divided by to make the truth most likely, 0.05 to 20.
+
+    One for all that is given, (images, labels) or (images,). Golden-section search: the negative
+    log-likelihood has one minimum.
+    """
+    low, high = np.log(_COLDEST), np.log(_HOTTEST)
+    for _ in range(40):
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        if _surprise(logits / np.exp(left), truth) <= _surprise(logits / np.exp(right), truth):
+            high = right
+        else:
+            low = left
+    return round(float(np.exp((low + high) / 2)), 4)
+
+
+def _surprise(logits: Numbers, truth: Truth) -> float:
+    """Mean negative log-likelihood."""
+    return float(np.logaddexp(0, np.where(truth, -logits, logits)).mean())
+
+
+def isotonic(raw: Numbers, truth: Truth) -> Curve:
+    """The curve nearest to the truth that never falls: pool adjacent violators.
+
+    `raw` are probabilities of one label, (images,).
+    """
+    levels, where = np.unique(raw.round(4), return_inverse=True)
+    blocks: list[tuple[float, float, list[float]]] = []  # sum, count, levels
+    for index, level in enumerate(levels):
+        here = truth[where == index]
+        total, count, members = float(here.sum()), float(len(here)), [float(level)]
+        while blocks and blocks[-1][0] * count >= total * blocks[-1][1]:
+            before = blocks.pop()
+            total, count, members = total + before[0], count + before[1], before[2] + members
+        blocks.append((total, count, members))
+    points = [
+        (level, round(total / count, 4))
+        for total, count, members in blocks
+        for level in sorted({members[0], members[-1]})
+    ]
+    return Curve(raw=tuple(x for x, _ in points), calibrated=tuple(y for _, y in points))
+
+
+def with_measures(
+    calibration: Calibration, labels: Sequence[str], logits: Numbers, truth: Truth
+) -> Calibration:
+    """The calibration with what it does, label by label, on (images, labels) not fitted to."""
+    before, after = probabilities(logits), probabilities(logits, calibration)
+    measures = tuple(
+        Reliability(
+            label=label,
+            ece_before=round(calibration_error(before[:, i], truth[:, i]), 4),
+            ece_after=round(calibration_error(after[:, i], truth[:, i]), 4),
+            brier_before=round(brier(before[:, i], truth[:, i]), 4),
+            brier_after=round(brier(after[:, i], truth[:, i]), 4),
+        )
+        for i, label in enumerate(labels)
+    )
+    return calibration.model_copy(update={"measures": measures})
+
+
+def calibration_error(scores: Numbers, truth: Truth) -> float:
+    """Expected calibration error of (images,): ten bins of equal width, weighed by their size."""
+    bins = np.minimum((scores * _BINS).astype(np.intp), _BINS - 1)
+    counts = np.bincount(bins, minlength=_BINS)
+    said = np.bincount(bins, weights=scores, minlength=_BINS)
+    true = np.bincount(bins, weights=truth, minlength=_BINS)
+    return float(np.abs(said - true).sum() / counts.sum())
+
+
+def brier(scores: Numbers, truth: Truth) -> float:
+    """Mean squared difference between probabilities and the truth."""
+    return float(np.square(scores - truth).mean())
