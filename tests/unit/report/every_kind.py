@@ -12,7 +12,7 @@ from tests.unit.report.samples import ORDER, make_prediction, make_source
 
 __all__ = ["EVERY_KIND", "good", "results"]
 
-EVERY_KIND = tuple(kind for kind in ResultKind if kind is not ResultKind.PDF)
+EVERY_KIND = tuple(ResultKind)
 
 
 @cache
