@@ -16,7 +16,7 @@ from dicomnode.learn.synthetic import synthetic_dx
 from tests.tools import require
 
 SHORT = Recipe(
-    training=10, validation=12, held_out=12, least_rows=64, most_rows=80, size_px=64, explained=4, epochs=2,
+    training=10, validation=12, held_out=12, least_rows=64, most_rows=80, size_px=64, epochs=2,
     batch=5, block_config=(2, 2), threads=1, prevalence=0.5, explained=2,
 )  # fmt: skip
 
