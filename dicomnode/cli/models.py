@@ -1,14 +1,13 @@
 """`dicomnode models`: which models are here, what their cards say, and how well they explain."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from rich.text import Text
 
-from dicomnode.classify.card import Card, Estimate, Measures, Method, Shown, find_models, read_card
+from dicomnode.classify.card import Card, Method, find_models, read_card
+from dicomnode.cli.card import percent, print_card
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
@@ -79,7 +78,7 @@ def show(
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:
-        _print_card(card, folder)
+        print_card(card, folder)
 
 
 @app.command()
@@ -154,79 +153,9 @@ def _line(line: "Line") -> tuple[str, ...]:
     return (
         line.label or "all",
         str(line.findings),
-        _percent(line.centre),
-        _percent(line.pointing),
+        percent(line.centre),
+        percent(line.pointing),
         f"{line.deletion:.3f}",
         f"{line.insertion:.3f}",
         f"{line.seconds * 1000:.0f}",
     )
-
-
-def _percent(share: Estimate | None) -> str:
-    if share is None:
-        return "-"
-    return f"{share.value:.0%} ({share.low * 100:.0f}-{share.high * 100:.0f})"
-
-
-def _print_card(card: Card, folder: Path) -> None:
-    console.print(Text(f"{card.name} {card.version}, by {card.manufacturer}", "bold"))
-    console.print(Text(card.disclaimer, "bold yellow"))
-    console.print(Text(card.intended_use))
-    place = f"\nfolder\n  {folder}\nSHA-256 of the weights\n  {card.weights.sha256}"
-    console.print(Text(place), soft_wrap=True)
-    labels = [
-        (
-            label.name,
-            f"({label.code.value}, {label.code.scheme}, {label.code.meaning})",
-            f"{label.threshold:.1%}",
-            f"±{label.margin:.1%}",
-        )
-        for label in card.labels
-    ]
-    modalities = ", ".join(card.input.modalities) or "any; the card names none"
-    console.print(f"\nmodalities\n  {modalities}", markup=False, highlight=False)
-    console.print(f"\nexplanation\n  {_explanation(card)}", markup=False, highlight=False)
-    print_table(["finding", "code", "threshold", "undetermined within"], labels, title="findings")
-    if card.explanation.measures:
-        _print_shown(card.explanation.measures)
-    if card.evaluation is None:
-        console.print("\nThe card has no measurements.", style="bold yellow")
-        return
-    print_table(
-        ["finding", "AUROC", "sensitivity", "specificity", "with", "without"],
-        [_measured(line) for line in card.evaluation.measures],
-        title=f"measured on {card.evaluation.images} images: {card.evaluation.dataset}",
-    )
-
-
-def _print_shown(measures: Sequence[Shown]) -> None:
-    rows = [
-        (
-            line.label,
-            str(line.findings),
-            _percent(line.centre),
-            _percent(line.pointing),
-            f"{line.deletion:.3f}",
-            f"{line.insertion:.3f}",
-        )
-        for line in measures
-    ]
-    columns = ["finding", "n", "centre", "hottest", "deletion", "insertion"]
-    print_table(columns, rows, title="explanations, measured as `models evaluate` does")
-
-
-def _explanation(card: Card) -> str:
-    told = card.explanation
-    where = f" at {told.layer}" if told.layers else ""
-    narrowed = f", narrowed down by {', '.join(told.finer)}" if told.finer else ""
-    share = f"regions from {told.region_fraction:.0%} of the maximum"
-    return f"{card.model.explanation}{where}{narrowed}; {share}"
-
-
-def _measured(line: Measures) -> tuple[str, ...]:
-    values = (_estimate(value) for value in (line.auroc, line.sensitivity, line.specificity))
-    return line.label, *values, str(line.positives), str(line.negatives)
-
-
-def _estimate(value: Estimate) -> str:
-    return f"{value.value:.3f} ({value.low:.3f}-{value.high:.3f})"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dicomnode.classify.card import Calibration, Novelty, Reliability, Weights
 from dicomnode.learn.drawing import draw
 from tests.cli import call, configure, told
 from tests.tiny_model import make_model
@@ -72,6 +73,29 @@ def test_shows_how_a_finding_is_explained(config: Path) -> None:
 
     assert "HiResCAM at class_layers.relu, narrowed down by features.transition1" in result.stdout
     assert "regions from 40% of the maximum" in result.stdout
+
+
+def test_shows_calibration_and_what_is_unlike_the_training(tmp_path: Path) -> None:
+    measures = Reliability(
+        label="bright", ece_before=0.2, ece_after=0.1, brier_before=0.04, brier_after=0.03
+    )
+    calibration = Calibration(
+        method="temperature", temperatures=(2.0,), dataset="held-out", images=90,
+        measures=(measures,),
+    )  # fmt: skip
+    novelty = Novelty(
+        layer="features.norm5", grid=1, threshold=3.0, dataset="training", images=80,
+        numbers=Weights(file="usual.safetensors", sha256="0" * 64), accepted=0.985,
+    )  # fmt: skip
+    make_model(tmp_path / "models" / "tiny", calibration=calibration, novelty=novelty)
+    config = configure(tmp_path, node=f'[classify]\nmodels = ["{tmp_path / "models"}"]\n')
+
+    result = call("models", "show", "tiny", "--config", config)
+
+    assert result.exit_code == 0, result.output
+    assert "calibrated by temperature, on 90 images: held-out" in result.stdout
+    assert "bright   0.200 -> 0.100     0.040 -> 0.030" in result.stdout
+    assert "98.5% of images like its training are accepted" in result.stdout
 
 
 def test_measures_explanations_on_drawings(tmp_path: Path) -> None:
