@@ -206,12 +206,14 @@ def modality(value: str) -> Concept | None:
 
 
 def probability_of(finding: Concept) -> Concept:
-    """The name of its number; viewers draw the meaning as the label, so it names the finding."""
-    return Concept(
-        value=f"P{finding.value}",
-        scheme=PRIVATE_SCHEME,
-        meaning=f"Probability of {finding.meaning}",
-    )
+    """The name of its number.
+
+    Viewers draw the meaning as the label beside an outline and clip it at their right edge: so it
+    begins with the finding.
+    """
+    said = " probability"
+    name = finding.meaning[: _MEANING_CHARACTERS - len(said)].rstrip()
+    return Concept(value=f"P{finding.value}", scheme=PRIVATE_SCHEME, meaning=name + said)
 
 
 def coded(concept: Concept) -> Dataset:

@@ -3,7 +3,8 @@
 highdicom enters here (and in `codes`): it knows which attributes each value type has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from highdicom import sr
@@ -32,6 +33,8 @@ CONTAINS = "CONTAINS"
 HAS_CONCEPT_MOD = "HAS CONCEPT MOD"
 HAS_OBS_CONTEXT = "HAS OBS CONTEXT"
 HAS_ACQ_CONTEXT = "HAS ACQ CONTEXT"
+
+_RECTANGLE_POINTS = 5  # what OHIF takes for a rectangle, closed
 
 
 def _with(item: Dataset, children: Sequence[Dataset]) -> Dataset:
@@ -127,8 +130,15 @@ def composite(name: Concept, ref: InstanceRef, relation: str = CONTAINS) -> Data
 
 
 def outline(points: Sequence[tuple[float, float]], frame: FrameRef) -> Dataset:
-    """A closed line on a frame, in (column, row) of its pixels (PS3.3 C.18.6.1.2)."""
+    """A closed line on a frame, in (column, row) of its pixels (PS3.3 C.18.6.1.2).
+
+    OHIF takes a line of four or five points for a rectangle that somebody drew, and asks to track
+    it: a banner over the image, and on "Yes" a measurement with the area of the rectangle but
+    without our words. So a short line has the middles of its sides as points too.
+    """
     closed = points if points[0] == points[-1] else [*points, points[0]]
+    if len(closed) <= _RECTANGLE_POINTS:
+        closed = [*_with_middles(closed), closed[-1]]
     item = sr.ScoordContentItem(
         codes.coded(codes.IMAGE_REGION),
         "POLYLINE",
@@ -138,3 +148,10 @@ def outline(points: Sequence[tuple[float, float]], frame: FrameRef) -> Dataset:
     chosen = [] if frame.frame is None else [frame.frame]
     origin = image(codes.ORIGINAL_SOURCE, frame.image, frames=chosen, relation="SELECTED FROM")
     return _with(item, [origin])
+
+
+def _with_middles(line: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """The points of a line but for the last, each with the middle of the side that follows."""
+    for (x, y), (next_x, next_y) in pairwise(line):
+        yield x, y
+        yield (x + next_x) / 2, (y + next_y) / 2

@@ -107,7 +107,7 @@ def _whole_frame(
 
     OHIF shows no image at all where a group has no coordinates, and writes a group's first five
     numbers right of and below them, most important first. It clips that text at the edge of its
-    window and lays a banner over the top of it: so a small mark low on the left carries what is
+    window and lays banners over the top of it: so a small mark low on the left carries what is
     said of the whole frame.
     """
     name, count = words.say("place.whole"), len(prediction.frames)
@@ -159,7 +159,13 @@ def _probability(finding: Finding) -> Dataset:
     """Viewers draw the name of the number and drop its modifier, so both name the finding."""
     of = items.code(codes.FINDING, finding.concept, items.HAS_CONCEPT_MOD)
     name = codes.probability_of(finding.concept)
-    return items.number(name, round(100 * finding.probability, 2), codes.PERCENT, [of])
+    return items.number(name, _percent(finding.probability), codes.PERCENT, [of])
+
+
+def _percent(probability: float) -> float:
+    """Two decimals, but no nought of what is not nought: OHIF leaves the number 0 out."""
+    percent = 100 * probability
+    return round(percent, 2) or float(f"{percent:.2g}")
 
 
 def _algorithm(prediction: Prediction, words: Words, relation: str) -> list[Dataset]:

@@ -42,7 +42,8 @@ def test_a_code_longer_than_sixteen_characters_is_a_long_code_value() -> None:
 def test_a_meaning_is_cut_at_sixty_four_characters() -> None:
     finding = Concept(value="1", scheme="99TEST", meaning="very " * 20)
     item = codes.coded(codes.probability_of(finding))
-    assert item.CodeMeaning.startswith("Probability of very")
+    assert item.CodeMeaning.startswith("very very")
+    assert item.CodeMeaning.endswith(" probability")
     assert len(item.CodeMeaning) <= 64
 
 

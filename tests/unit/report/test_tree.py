@@ -104,7 +104,7 @@ def test_every_probability_is_contained_in_percent_and_names_its_finding() -> No
         (of,) = children(item, "121071")
         assert of.RelationshipType == "HAS CONCEPT MOD"
         finding = of.ConceptCodeSequence[0].CodeMeaning
-        assert meaning_of(item) == f"Probability of {finding}"
+        assert meaning_of(item) == f"{finding} probability"
     assert found[0].MeasuredValueSequence[0].NumericValue == 97
 
 
@@ -150,7 +150,7 @@ def test_findings_stand_with_the_frame_that_speaks_for_them() -> None:
     names = [children(group, "112039")[0].TextValue for group in groups(report_of(results))]
     assert names == ["Image 4 of 4", "Image 2 of 4", "Image 1 of 4"]
     assert numbers(groups(report_of(results))[0]) == [
-        "Probability of Nodule", "Probability of Cardiomegaly",
+        "Nodule probability", "Cardiomegaly probability",
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydicom import Dataset
 
 from dicomnode.errors import Cause
-from dicomnode.records import Prediction, Presence, Refusal, ResultKind
+from dicomnode.records import Prediction, Presence, Refusal, Region, ResultKind
 from dicomnode.report.notice import make_notices
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
@@ -110,6 +110,39 @@ def test_ohif_labels_each_outline_with_numbers_named_after_their_findings(
                 assert item.RelationshipType == "CONTAINS"
 
 
+@every_measured
+def test_ohif_takes_no_outline_for_a_rectangle_and_so_asks_nothing(
+    case: str, kind: ResultKind
+) -> None:
+    for group in groups(report(case, kind)):
+        assert len(outline(group).GraphicData) > 2 * 5
+
+
+def test_ohif_asks_nothing_where_a_region_has_four_corners() -> None:
+    square = Region(outline=((20.0, 20.0), (60.0, 20.0), (60.0, 80.0), (20.0, 80.0)))
+    prediction = make_prediction(SOURCE)
+    findings = tuple(replace(f, regions=(square,)) if f.regions else f for f in prediction.findings)
+
+    root = read(make_results(SOURCE, replace(prediction, findings=findings), ORDER)[-1])
+
+    drawn = list(outline(groups(root)[1]).GraphicData)
+    corners = list(zip(drawn[::2], drawn[1::2], strict=True))
+    assert corners == [
+        (20, 20), (40, 20), (60, 20), (60, 50), (60, 80), (40, 80), (20, 80), (20, 50), (20, 20),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("probability", "said"), [(1e-9, 1e-7), (0.00123456, 0.12), (0, 0)])
+def test_ohif_leaves_nought_out_so_a_small_probability_is_none(
+    probability: float, said: float
+) -> None:
+    finding = make_finding("Nodule", frame_of(SOURCE.headers[0]), probability)
+    prediction = replace(make_prediction(SOURCE), findings=(finding,))
+    root = read(make_results(SOURCE, prediction, ORDER)[-1])
+    (number,) = (item for item in children(groups(root)[0]) if item.ValueType == "NUM")
+    assert float(number.MeasuredValueSequence[0].NumericValue) == said
+
+
 def test_ohif_shows_five_numbers_of_a_group_so_the_most_important_come_first() -> None:
     frame = frame_of(SOURCE.headers[0])
     absent = [make_finding(f"label {n}", frame, n / 40) for n in range(18)]
@@ -120,7 +153,7 @@ def test_ohif_shows_five_numbers_of_a_group_so_the_most_important_come_first() -
 
     (only,) = groups(root)
     assert len(numbers(only)) == 19
-    first = [name.split(" of ")[-1] for name in numbers(only)[:5]]
+    first = [name.removesuffix(" probability") for name in numbers(only)[:5]]
     assert first == ["hit", "label 17", "label 16", "label 15", "label 14"]
 
 
