@@ -74,6 +74,7 @@ class Recall:
             job = jobs.get(tx, plan.job.id, lock=True)
             if not recall.jobs_of(tx, model, job.id):
                 return True  # another was quicker
+            recall.hold_back(tx, job)
             plan = self._plan(tx, job)
             if not plan.possible:
                 return False

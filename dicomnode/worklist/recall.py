@@ -16,7 +16,7 @@ from dicomnode.worklist import history, outbox
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.tables import deliveries, jobs, results
 
-__all__ = ["Standing", "jobs_of", "models", "standing", "withdraw"]
+__all__ = ["Standing", "hold_back", "jobs_of", "models", "standing", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,12 @@ def jobs_of(tx: Connection, model: str, job_id: int | None = None) -> list[int]:
     return list(tx.execute(found).scalars())
 
 
+def hold_back(tx: Connection, job: Job) -> None:
+    """Let no courier take anything of a job before the transaction ends; wait for one that does."""
+    mine = (deliveries.c.job_id == job.id) & (deliveries.c.state == DeliveryState.OWED)
+    tx.execute(sa.select(deliveries.c.id).where(mine).with_for_update(key_share=True))
+
+
 def standing(tx: Connection, job: Job) -> list[Standing]:
     """What peers have of a job's results, or may have, in the order in which it left.
 
@@ -93,7 +99,7 @@ def withdraw(
 ) -> None:
     """Send nothing more of a job's results, and owe each peer what says that they are withdrawn.
 
-    `job` was read with its lock, in this transaction.
+    `job` was read with its lock, and held back, in this transaction.
 
     Raises:
         WrongStep: its results are not made yet.

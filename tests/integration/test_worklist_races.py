@@ -10,9 +10,9 @@ from typing import TypeVar
 import pytest
 
 from dicomnode.errors import LeaseLost, WrongStep
-from dicomnode.records import ResultKind, State, Verdict
+from dicomnode.records import Job, ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import arrivals, jobs, queue, results, retention, studies
+from dicomnode.worklist import arrivals, jobs, queue, recall, results, retention, studies
 from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
@@ -255,6 +255,54 @@ def test_a_second_sender_does_not_overtake_the_first(database: Database) -> None
 
     assert [item.kind for item in first] == [ResultKind.SC]
     assert second == []
+
+
+def recall_now(tx: Connection, job: Job) -> list[ResultKind]:
+    """Recall a job's results; what peers may have of them."""
+    now = jobs.get(tx, job.id, lock=True)
+    recall.hold_back(tx, now)
+    found = recall.standing(tx, now)
+    recall.withdraw(tx, now, [], {}, "recalled", now=NOW)
+    return [one.kind for one in found]
+
+
+def test_what_is_being_taken_to_a_peer_while_it_is_recalled_counts_as_there(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        job = reported_job(tx)
+
+    taken, there = race(database, lambda tx: owed(tx, limit=1), lambda tx: recall_now(tx, job))
+
+    assert [item.kind for item in taken] == there == [ResultKind.SC]
+
+
+def test_what_is_recalled_is_not_taken_to_a_peer(database: Database) -> None:
+    with database.transaction() as tx:
+        job = reported_job(tx)
+
+    there, taken = race(database, lambda tx: recall_now(tx, job), owed)
+
+    assert (there, taken) == ([], [])
+
+
+def test_the_last_answer_of_a_peer_while_its_results_are_recalled_ends_the_job_once(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        job = reported_job(tx)
+        capture, report = owed(tx)
+        say(tx, capture, Verdict.STORED)
+
+    _, there = race(
+        database,
+        lambda tx: say(tx, report, Verdict.STORED),
+        lambda tx: recall_now(tx, job),
+    )
+
+    assert there == [ResultKind.SC, ResultKind.SR]
+    with database.reading() as tx:
+        assert jobs.get(tx, job.id).state is State.WITHDRAWN
 
 
 def test_senders_to_different_peers_do_not_wait_for_each_other(database: Database) -> None:
