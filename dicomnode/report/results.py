@@ -73,5 +73,5 @@ def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
     asked = [order.pipeline, str(order.revision), str(order.received), str(order.expected)]
     named = [model.name, model.version, model.digest]
     study = prediction.frames[0].image.study_uid
-    asked += [str(order.partial), order.language]
+    asked += [str(order.partial), order.language, *sorted(order.kinds)]
     return (study, *frames, "by", *named, "for", *asked, "after", *earlier)

@@ -41,6 +41,7 @@ def test_any_change_of_what_was_asked_changes_every_uid() -> None:
     changed = [
         (prediction, replace(ORDER, pipeline="other")),
         (prediction, replace(ORDER, revision=2)),
+        (prediction, replace(ORDER, kinds=frozenset({ResultKind.SR}))),
         (prediction, replace(ORDER, partial=True)),
         (prediction, replace(ORDER, received=2)),
         (prediction, replace(ORDER, predecessors=(earlier_report(source),))),
