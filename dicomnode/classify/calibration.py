@@ -1,7 +1,8 @@
 """From the network's logits to probabilities that hold, by the card.
 
-Temperature scaling divides logits (Guo et al., ICML 2017); isotonic regression bends the
-probability by a curve that never falls (Zadrozny and Elkan, KDD 2002). Neither changes an order.
+Temperature scaling divides logits (Guo et al., ICML 2017), Platt scaling also shifts them (Platt,
+1999); isotonic regression bends the probability by a curve that never falls (Zadrozny and Elkan,
+KDD 2002). None of them puts two frames in the other order.
 """
 
 import numpy as np
@@ -18,8 +19,9 @@ def probabilities(
     """Logits (..., labels) to probabilities of the same shape, calibrated if the card says how."""
     if calibration is None:
         return _sigmoid(logits)
-    if calibration.method == "temperature":
-        return _sigmoid(logits / np.array(calibration.temperatures))
+    if calibration.method != "isotonic":
+        shift = np.array(calibration.offsets or (0.0,))
+        return _sigmoid(logits / np.array(calibration.temperatures) + shift)
     raw = _sigmoid(logits)
     bent = [
         np.interp(raw[..., index], curve.raw, curve.calibrated)

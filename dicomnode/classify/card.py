@@ -151,8 +151,9 @@ class Reliability(_Table):
 class Calibration(_Table):
     """How the network's numbers become probabilities that hold (`classify/calibration.py`)."""
 
-    method: Literal["temperature", "isotonic"]
+    method: Literal["temperature", "platt", "isotonic"]
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = ()  #: one for all labels, or one each
+    offsets: tuple[float, ...] = ()  #: of platt: as many, added after logits are divided
     curves: tuple[Curve, ...] = ()  #: of isotonic: one a label
     dataset: Text  #: what it was fitted to, in words
     images: PositiveInt
@@ -160,8 +161,10 @@ class Calibration(_Table):
 
     @model_validator(mode="after")
     def _has_its_numbers(self) -> Self:
-        if bool(self.temperatures) != (self.method == "temperature"):
-            raise ValueError("temperatures belong to the method temperature, which needs them")
+        if bool(self.temperatures) != (self.method != "isotonic"):
+            raise ValueError("temperatures belong to temperature and platt, which need them")
+        if len(self.offsets) != (len(self.temperatures) if self.method == "platt" else 0):
+            raise ValueError("offsets belong to the method platt, one a temperature")
         if bool(self.curves) != (self.method == "isotonic"):
             raise ValueError("curves belong to the method isotonic, which needs them")
         return self

@@ -86,11 +86,12 @@ def _view_of(header: Dataset) -> str:
 
 
 def _size(header: Dataset, recipe: Input) -> NotAnalysable | None:
+    """Numbers that are missing are for the decoder to refuse."""
     rows, columns, bits = (_number(header, k) for k in ("Rows", "Columns", "BitsStored"))
-    if min(rows, columns) < recipe.min_px:
+    if 0 < min(rows, columns) < recipe.min_px:
         wanted = f"the model needs {recipe.min_px} pixels each way"
         return NotAnalysable(f"{wanted}; an image has {columns} x {rows}", Cause.SIZE)
-    if bits < recipe.min_bits:
+    if 0 < bits < recipe.min_bits:
         wanted = f"the model needs {recipe.min_bits} bits a pixel"
         return NotAnalysable(f"{wanted}; an image has {bits}", Cause.SIZE)
     return None

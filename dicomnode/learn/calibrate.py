@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from dicomnode.classify.calibration import probabilities
 from dicomnode.classify.card import Calibration, Curve, Reliability
 
-__all__ = ["brier", "calibration_error", "isotonic", "temperature", "with_measures"]
+__all__ = ["brier", "calibration_error", "isotonic", "platt", "temperature", "with_measures"]
 
 Numbers = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
 _BINS = 10
 _COLDEST, _HOTTEST = 0.05, 20.0
+_STEPS, _DAMPING = 100, 1e-9  # of Newton's method
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -32,6 +33,27 @@ def temperature(logits: Numbers, truth: Truth) -> float:
         else:
             low = left
     return round(float(np.exp((low + high) / 2)), 4)
+
+
+def platt(logits: Numbers, truth: Truth) -> tuple[float, float]:
+    """Temperature and offset of one label, (images,), that make the truth most likely.
+
+    The truth is taken as a little uncertain, the more so the fewer cases there are (Platt, 1999),
+    so that there is an answer where the network is never wrong. Newton's method; it is convex.
+    """
+    positives = int(truth.sum())
+    sure, unsure = (positives + 1) / (positives + 2), 1 / (len(truth) - positives + 2)
+    target = np.where(truth, sure, unsure)
+    inputs = np.stack([logits, np.ones_like(logits)], axis=1)
+    weights = np.array([0.0, np.log(sure / (1 - sure)) / 2 + np.log(unsure / (1 - unsure)) / 2])
+    for _ in range(_STEPS):
+        said = probabilities(inputs @ weights)
+        slope = inputs.T @ (said - target)
+        curve = (inputs * (said * (1 - said))[:, None]).T @ inputs
+        step = np.linalg.solve(curve + _DAMPING * np.eye(2), slope)
+        weights = weights - step / max(1.0, float(np.abs(step).max()))
+    scale = max(float(weights[0]), 1 / _HOTTEST)
+    return round(1 / scale, 4), round(float(weights[1]), 4)
 
 
 def _surprise(logits: Numbers, truth: Truth) -> float:

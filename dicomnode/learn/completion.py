@@ -15,7 +15,7 @@ from dicomnode.classify.card import Calibration, Card, Evaluation, Novelty
 from dicomnode.classify.torch_classifier import DIGITS
 from dicomnode.classify.weights import save_weights
 from dicomnode.learn import novelty
-from dicomnode.learn.calibrate import temperature, with_measures
+from dicomnode.learn.calibrate import platt, with_measures
 from dicomnode.learn.evaluate import best_threshold, measure
 
 __all__ = ["Answers", "Familiar", "answers", "calibrated", "measured", "with_novelty"]
@@ -48,11 +48,13 @@ def answers(network: torch.nn.Module, images: torch.Tensor, truth: torch.Tensor)
 
 
 def calibrated(card: Card, validation: Answers, held_out: Answers, dataset: str) -> Card:
-    """The card with one temperature for all labels: few mistakes are left to fit one a label."""
-    warmth = temperature(validation.logits, validation.truth)
+    """The card with a temperature and an offset for each label."""
+    columns = zip(validation.logits.T, validation.truth.T, strict=True)
+    temperatures, offsets = zip(*(platt(*column) for column in columns), strict=True)
     calibration = Calibration(
-        method="temperature",
-        temperatures=(warmth,),
+        method="platt",
+        temperatures=temperatures,
+        offsets=offsets,
         dataset=dataset,
         images=len(validation.truth),
     )
