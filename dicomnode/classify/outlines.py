@@ -97,11 +97,26 @@ def _area(line: Points) -> float:
 
 def _simplified(line: Points) -> Points:
     """The line without points that lie close to it (Douglas and Peucker)."""
-    offset, chord = line - line[0], line[-1] - line[0]
+    kept = np.zeros(len(line), dtype=bool)
+    kept[[0, -1]] = True
+    open_parts = [(0, len(line) - 1)]
+    while open_parts:
+        first, last = open_parts.pop()
+        away = _away(line[first : last + 1])
+        far = first + int(away.argmax())
+        if away[far - first] > _TOLERANCE:
+            kept[far] = True
+            open_parts += [(first, far), (far, last)]
+    return line[kept]
+
+
+def _away(part: Points) -> NDArray[np.float64]:
+    """How far each point is from the straight way between the ends."""
+    offset, chord = part - part[0], part[-1] - part[0]
     length = np.hypot(*chord)
-    across = np.abs(offset[:, 0] * chord[1] - offset[:, 1] * chord[0])
-    away = across / length if length else np.hypot(*offset.T)
-    far = int(away.argmax())
-    if away[far] <= _TOLERANCE:
-        return line[[0, -1]]
-    return np.vstack([_simplified(line[: far + 1])[:-1], _simplified(line[far:])])
+    away: NDArray[np.float64] = (
+        np.abs(offset[:, 0] * chord[1] - offset[:, 1] * chord[0]) / length
+        if length
+        else np.hypot(*offset.T)
+    )
+    return away
