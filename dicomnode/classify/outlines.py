@@ -36,13 +36,11 @@ def regions(heat: NDArray[np.float32], fraction: float, placement: Placement) ->
     level = fraction * float(heat.max())
     if level <= 0:
         return ()
-    lines = [_crossings(loop, heat, level) for loop in _loops(heat >= level)]
+    lines = [_simplified(_crossings(loop, heat, level)) for loop in _loops(heat >= level)]
     lines = [line for line in lines if _area(line) >= _MIN_AREA * heat.size]
     lines.sort(key=_area, reverse=True)
     offset = np.array([placement.left, placement.top])
-    return tuple(
-        _region(placement.to_source(_simplified(line) + offset)) for line in lines[:MAX_REGIONS]
-    )
+    return tuple(_region(placement.to_source(line + offset)) for line in lines[:MAX_REGIONS])
 
 
 def _region(points: Points) -> Region:

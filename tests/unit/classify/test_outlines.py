@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -103,6 +103,7 @@ def test_a_smooth_shape_needs_few_points() -> None:
     assert area(region) == pytest.approx(np.pi * radius**2, rel=0.03)
 
 
+@settings(deadline=None, max_examples=100)
 @given(st.integers(1, 12), st.integers(1, 12), st.data())
 def test_noise_gives_closed_outlines_on_the_frame(
     height: int, width: int, data: st.DataObject
