@@ -36,7 +36,7 @@ class Familiar:
     layer: str = "features.pool0"  #: of the network, that is looked at
     grid: int = 4  #: places squared that its output is averaged to
     quantile: float = 0.99  #: of the scores of validation images
-    slack: float = 2.5  #: the limit is so many times that quantile
+    slack: float = 3.0  #: the limit is so many times that quantile
 
 
 def answers(network: torch.nn.Module, images: torch.Tensor, truth: torch.Tensor) -> Answers:

@@ -4,18 +4,21 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicomnode.classify.card import find_models, read_card
 from dicomnode.classify.torch_classifier import TorchClassifier, load_classifier
+from dicomnode.errors import Cause, NotAnalysable
 from dicomnode.learn.drawing import FINDINGS, draw
 from dicomnode.learn.synthetic import synthetic_dx
-from dicomnode.records import Presence, Region
+from dicomnode.records import Prediction, Presence, Region
 from tests.factories import make_dataset
 from tests.tools import NIH, require
 
@@ -138,16 +141,92 @@ def radiograph(path: Path) -> Dataset:
     ds = make_dataset(
         rows=rows, columns=columns, PixelData=pixels.tobytes(), BitsAllocated=8, BitsStored=8,
         HighBit=7, RescaleIntercept=None, RescaleSlope=None, WindowCenter=128, WindowWidth=256,
+        Modality="DX",
     )  # fmt: skip
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
     return ds
 
 
-def test_real_radiographs_get_an_answer_for_every_label(classifier: TorchClassifier) -> None:
+def outcome(classifier: TorchClassifier, image: Dataset) -> Prediction | Cause:
+    try:
+        return classifier.classify([image])
+    except NotAnalysable as refusal:
+        return refusal.cause
+
+
+def grey(pixels: NDArray[np.floating[Any]], **changes: Any) -> Dataset:
+    """A picture of 0..1 as if a radiography unit had sent it."""
+    ds = synthetic_dx(1, rows=128)
+    ds.Rows, ds.Columns = pixels.shape
+    ds.PixelData = np.rint(np.clip(pixels, 0, 1) * 4095).astype("<u2").tobytes()
+    for keyword, value in changes.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def test_drawings_of_any_size_are_familiar(classifier: TorchClassifier) -> None:
+    for rows in (96, 128, 700):
+        for seed in range(6):
+            image = synthetic_dx(70_000 + seed, FINDINGS[seed % 4 : seed % 4 + 1], rows=rows)
+            assert classifier.classify([image]).left_out == 0
+
+
+def strange() -> dict[str, Dataset]:
+    dice = np.random.default_rng(1)
+    chest = draw(3, rows=320).pixels / 4095
+    down, right = np.mgrid[-1:1:256j, -1:1:256j]
+    section = np.where(right**2 / 0.7 + down**2 / 0.4 < 1, 0.5, 0)
+    section[(np.abs(right) - 0.4) ** 2 + down**2 < 0.06] = 0.05
+    return {
+        "noise": grey(dice.random((256, 256))),
+        "a slope": grey((right + 1) / 2),
+        "a slice": grey(section + dice.normal(0, 0.01, section.shape)),
+        "inverted": grey(1 - chest),
+        "on its side": grey(np.rot90(chest)),
+    }
+
+
+@pytest.mark.parametrize("name", strange())
+def test_what_is_no_radiograph_of_a_chest_is_unfamiliar(
+    classifier: TorchClassifier, name: str
+) -> None:
+    assert outcome(classifier, strange()[name]) is Cause.UNFAMILIAR
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"Modality": "CT"}, Cause.MODALITY),
+        ({"ViewPosition": "LL"}, Cause.VIEW),
+        ({"BitsStored": 4}, Cause.SIZE),
+    ],
+)
+def test_the_card_says_what_is_for_the_model(
+    classifier: TorchClassifier, changes: dict[str, Any], cause: Cause
+) -> None:
+    assert outcome(classifier, grey(draw(3, rows=128).pixels / 4095, **changes)) is cause
+
+
+@pytest.mark.parametrize("pixels", [np.full((128, 128), 0.4), np.ones((40, 200))])
+def test_a_blank_or_a_tiny_image_is_not_for_the_model(
+    classifier: TorchClassifier, pixels: NDArray[np.float64]
+) -> None:
+    assert outcome(classifier, grey(pixels)) is Cause.SIZE
+
+
+def test_most_real_radiographs_are_familiar_and_get_an_answer_for_every_label(
+    classifier: TorchClassifier,
+) -> None:
     require("nih")
-    for path in sorted((NIH / "images").glob("*.png"))[::20]:
-        prediction = classifier.classify([radiograph(path)])
+    outcomes = [
+        outcome(classifier, radiograph(path))
+        for path in sorted((NIH / "images").glob("*.png"))[::10]
+    ]
+    answered = [each for each in outcomes if isinstance(each, Prediction)]
+    assert len(answered) >= 0.9 * len(outcomes)
+    assert {each for each in outcomes if not isinstance(each, Prediction)} <= {Cause.UNFAMILIAR}
+    for prediction in answered:
         assert [finding.label for finding in prediction.findings] == list(FINDINGS)
         for finding in prediction.findings:
             assert 0 <= finding.probability <= 1

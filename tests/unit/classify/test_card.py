@@ -23,6 +23,16 @@ from tests.tiny_model import make_card, make_label
 Change = Callable[[Any], object]
 
 
+def calibration(**changes: Any) -> dict[str, Any]:
+    usual = {"method": "temperature", "temperatures": [1.0], "dataset": "grey", "images": 2}
+    return usual | changes
+
+
+def bent(raw: list[float], calibrated: list[float]) -> dict[str, Any]:
+    curves = [{"raw": raw, "calibrated": calibrated}]
+    return {"method": "isotonic", "curves": curves, "dataset": "grey", "images": 2}
+
+
 def change(folder: Path, alter: Change) -> None:
     """Alter a written card behind its back."""
     document = tomlkit.parse((folder / "model.toml").read_text())
@@ -56,6 +66,19 @@ def test_reads_what_it_wrote(tmp_path: Path) -> None:
         (lambda d: d["weights"].update(file="../weights.safetensors"), r"weights\.file: "),
         (lambda d: d["weights"].update(sha256="abc"), r"weights\.sha256: "),
         (lambda d: d["architecture"].update(kind="mine"), r"architecture\.kind: .*'densenet'"),
+        (lambda d: d["input"].update(min_px=0), r"input\.min_px: .*greater than"),
+        (lambda d: d["labels"][0].update(names={"de": ""}), r"labels\.0\.names\.de: "),
+        (
+            lambda d: d.update(calibration=calibration(temperatures=[1.0, 2.0])),
+            r"numbers for 1 label",
+        ),
+        (lambda d: d.update(calibration=calibration(temperatures=[0.0])), r"greater than 0"),
+        (lambda d: d.update(calibration=calibration(temperatures=[])), r"temperatures belong"),
+        (lambda d: d.update(calibration=calibration(offsets=[1.0])), r"offsets belong"),
+        (lambda d: d.update(calibration=bent([0.2, 0.1], [0.1, 0.2])), r"raw has to ascend"),
+        (lambda d: d.update(calibration=bent([0.1, 0.2], [0.2, 0.1])), r"must never fall"),
+        (lambda d: d.update(calibration=bent([0.1], [0.2, 0.3])), r"as many numbers each"),
+        (lambda d: d.update(novelty={"layer": "look"}), r"novelty\.threshold: Field required"),
         (lambda d: d["explanation"].update(method="guess"), r"explanation\.method: .*'grad-cam'"),
     ],
 )

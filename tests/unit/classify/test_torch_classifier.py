@@ -11,10 +11,21 @@ import torch
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from dicomnode.classify.card import Input
+from dicomnode.classify.card import (
+    Calibration,
+    Estimate,
+    Evaluation,
+    Input,
+    Measures,
+    Novelty,
+    Weights,
+    write_card,
+)
+from dicomnode.classify.novelty import Usual
 from dicomnode.classify.torch_classifier import TorchClassifier, load_classifier
-from dicomnode.errors import ModelError, NotAnalysable
-from dicomnode.records import Prediction, Presence
+from dicomnode.classify.weights import save_weights
+from dicomnode.errors import Cause, ModelError, NotAnalysable
+from dicomnode.records import Interval, Prediction, Presence
 from tests.factories import make_dataset, write_part10
 from tests.tiny_model import Brightness, make_card, make_label, make_model
 
@@ -73,11 +84,113 @@ def test_says_how_probable_each_label_is() -> None:
 def test_speaks_of_no_modality_that_it_is_not_for(modality: str, words: str) -> None:
     image = grey(0.6)
     image.Modality = modality
-    with pytest.raises(NotAnalysable, match=words):
+    with pytest.raises(NotAnalysable, match=words) as caught:
         classify([image], input=recipe(modalities=("CR", "DX")))
+    assert caught.value.cause is Cause.MODALITY
 
     image.Modality = "DX"
     assert classify([image], input=recipe(modalities=("CR", "DX"))).frames
+
+
+def test_images_that_do_not_fit_are_left_out_and_counted(tmp_path: Path) -> None:
+    frontal, side, slices = grey(0.2), grey(0.9, number=2), grey(0.9, 0.9, number=3)
+    frontal.ViewPosition, side.ViewPosition, slices.ViewPosition = "PA", "LL", "RL"
+    report = make_dataset(9, PixelData=None, Rows=None, Columns=None)
+    images: list[Dataset | Path] = [
+        write_part10(side, tmp_path / "side.dcm"),
+        report,
+        slices,
+        frontal,
+    ]
+    prediction = classify(images, input=recipe(views=("PA",), images="first"))
+    assert prediction.findings[0].probability == expected(0.2)
+    assert [ref.image.sop_instance_uid for ref in prediction.frames] == [frontal.SOPInstanceUID]
+    assert prediction.left_out == 2
+
+
+def test_an_image_is_left_out_if_none_of_its_frames_fits() -> None:
+    def shades(*levels: float, number: int, blank: bool) -> Dataset:
+        ds = grey(*levels, number=number)
+        shade = np.frombuffer(ds.PixelData, "<u2").reshape(-1, 16, 16).copy()
+        shade[0, :8] += 0 if blank else 400
+        ds.PixelData = shade.tobytes()
+        return ds
+
+    mixed, empty = shades(0.2, 0.9, number=1, blank=False), shades(0.9, 0.9, number=2, blank=True)
+    prediction = classify([mixed, empty], input=recipe(min_levels=2))
+    assert shown(prediction, [mixed, empty]) == [(0, 1)]
+    assert prediction.left_out == 1
+    with pytest.raises(NotAnalysable, match="shows 1"):
+        classify([empty], input=recipe(min_levels=2))
+
+
+def test_an_unfamiliar_image_is_left_out_in_the_pass_that_answers() -> None:
+    network, passes = Brightness(), []
+    network.register_forward_hook(lambda *_: passes.append(1))
+    novelty = Novelty(
+        layer="look", grid=1, threshold=1.0, dataset="grey", images=2, accepted=1.0,
+        numbers=Weights(file="usual.safetensors", sha256="0" * 64),
+    )  # fmt: skip
+    numbers = {"mean": torch.tensor([2.0]), "spread": torch.tensor([1.0])}
+    card = make_card(novelty=novelty)
+    usual = Usual(network, novelty, numbers)
+    classifier = TorchClassifier(card, network, torch.device("cpu"), usual)
+
+    prediction = classifier.classify([grey(0.2), grey(0.9, number=2)])
+
+    assert prediction.findings[0].probability == expected(0.2)
+    assert (len(prediction.frames), prediction.left_out, len(passes)) == (1, 1, 2)
+    with pytest.raises(NotAnalysable) as caught:
+        classifier.classify([grey(0.9)])
+    assert caught.value.cause is Cause.UNFAMILIAR
+
+
+def test_loads_what_is_usual_only_from_the_file_that_the_card_names(tmp_path: Path) -> None:
+    card = make_model(tmp_path)
+    numbers = {"mean": torch.full((4,), 1e6), "spread": torch.ones(4)}
+    novelty = Novelty(
+        layer="features.conv0", grid=1, threshold=1.0, dataset="none", images=1, accepted=0.0,
+        numbers=save_weights(numbers, tmp_path / "usual.safetensors"),
+    )  # fmt: skip
+    write_card(card.model_copy(update={"novelty": novelty}), tmp_path)
+    with pytest.raises(NotAnalysable, match="unlike those"):
+        load_classifier(tmp_path, device="cpu").classify([grey(0.5)])
+
+    (tmp_path / "usual.safetensors").write_bytes(b"others")
+    with pytest.raises(ModelError, match=r"usual\.safetensors"):
+        load_classifier(tmp_path, device="cpu")
+
+
+def test_probabilities_are_calibrated_before_the_threshold_decides() -> None:
+    calibration = Calibration(
+        method="platt", temperatures=(2.0,), offsets=(-1.0,), dataset="grey", images=2
+    )
+    plain, bent = (
+        classify([grey(0.6)], labels=(make_label(threshold=0.5),), **changes)
+        for changes in ({}, {"calibration": calibration})
+    )
+    assert plain.findings[0].presence is Presence.PRESENT
+    assert bent.findings[0].probability == pytest.approx(1 / (1 + math.exp(0.5)), abs=2e-3)
+    assert bent.findings[0].presence is Presence.ABSENT
+    assert (plain.model.calibration, bent.model.calibration) == ("", "platt")
+
+
+def test_a_finding_carries_its_operating_point_and_its_names() -> None:
+    label = make_label().model_copy(update={"names": {"de": "hell"}})
+    share = Estimate(value=0.8, low=0.7, high=0.9)
+    measures = Measures(
+        label="bright", positives=3, negatives=4, auroc=share, sensitivity=share, specificity=share
+    )
+    evaluation = Evaluation(dataset="seven drawings", images=7, seed=1, measures=(measures,))
+    first, second = classify(
+        [grey(0.6)], labels=(label, make_label("other")), evaluation=evaluation
+    ).findings
+    assert first.names == {"de": "hell"}
+    assert first.operating is not None
+    assert (first.operating.positives, first.operating.negatives) == (3, 4)
+    assert first.operating.sensitivity == Interval(value=0.8, low=0.7, high=0.9)
+    assert first.operating.data == "seven drawings"
+    assert second.operating is None
 
 
 def test_the_most_suspicious_frame_speaks_for_the_study() -> None:
