@@ -4,6 +4,7 @@ Pure: the same source, prediction and order give the same bytes under the same U
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from pydicom import Dataset
 
@@ -66,12 +67,16 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
 
 
 def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
-    """What the UIDs of results follow from."""
-    model = prediction.model
+    """What the UIDs of results follow from.
+
+    All that is said is in it: what was kept of a run that was killed stays, and a card that was
+    changed since must not mix its answers with those.
+    """
     frames = [f"{frame.image.sop_instance_uid}/{frame.frame}" for frame in prediction.frames]
     earlier = [ref.sop_instance_uid for ref in order.predecessors]
     asked = [order.pipeline, str(order.revision), str(order.received), str(order.expected)]
-    named = [model.name, model.version, model.digest]
     study = prediction.frames[0].image.study_uid
-    asked += [str(order.partial), order.language, *sorted(order.kinds)]
-    return (study, *frames, "by", *named, "for", *asked, "after", *earlier)
+    asked += [str(order.partial), order.language, order.ae_title, *sorted(order.kinds)]
+    said = [repr(replace(finding, heat=None)) for finding in prediction.findings]
+    said += [repr(prediction.model), str(prediction.left_out)]
+    return (study, *frames, "said", *said, "for", *asked, "after", *earlier)

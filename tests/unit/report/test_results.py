@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID
 from dicomnode.errors import ReportError
-from dicomnode.records import Prediction, Result, ResultKind
+from dicomnode.records import Prediction, Presence, Result, ResultKind
 from dicomnode.report.request import Order, Source
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
@@ -48,6 +49,12 @@ def test_any_change_of_what_was_asked_changes_every_uid() -> None:
         (replace(prediction, model=replace(model, name="other")), ORDER),
         (replace(prediction, model=replace(model, version="2")), ORDER),
         (replace(prediction, model=replace(model, digest="00" * 32)), ORDER),
+        (replace(prediction, model=replace(model, disclaimer="other")), ORDER),
+        (replace(prediction, left_out=1), ORDER),
+        (replace(prediction, findings=prediction.findings[:-1]), ORDER),
+        (_with_another(prediction, threshold=0.6), ORDER),
+        (_with_another(prediction, regions=()), ORDER),
+        (prediction, replace(ORDER, ae_title="OTHER")),
     ]
     for other_prediction, other_order in changed:
         new = set(uids(source, other_prediction, other_order))
@@ -55,6 +62,15 @@ def test_any_change_of_what_was_asked_changes_every_uid() -> None:
         seen |= new
     other = make_source(make_header(2))
     assert not set(uids(other, make_prediction(other), ORDER)) & seen
+
+
+def _with_another(prediction: Prediction, **changes: Any) -> Prediction:
+    """Its findings, the present one changed."""
+    changed = [
+        replace(finding, **changes) if finding.presence is Presence.PRESENT else finding
+        for finding in prediction.findings
+    ]
+    return replace(prediction, findings=tuple(changed))
 
 
 def test_running_later_does_not_change_the_uids() -> None:
