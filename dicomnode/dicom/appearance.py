@@ -10,11 +10,13 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.valuerep import format_number_as_ds
 
+from dicomnode.dicom.attributes import text
 from dicomnode.dicom.grayscale import aspect, extent, numbers, places, table, windows
 from dicomnode.dicom.pixels import stored
 
 __all__ = ["appearance"]
 
+_LO = 64  #: characters of a value, PS3.5 Table 6.2-1
 _RATIO = 1000  #: the denominator of Pixel Aspect Ratio
 
 
@@ -40,14 +42,20 @@ def appearance(dataset: Dataset, number: int = 1) -> Dataset:
 def _add_modality(said: Dataset, dataset: Dataset, where: Sequence[Dataset]) -> None:
     if tables := dataset.get("ModalityLUTSequence"):
         item = _table(tables[0], dataset)
-        item.ModalityLUTType = str(tables[0].get("ModalityLUTType") or "US")
+        item.ModalityLUTType = _first(tables[:1], "ModalityLUTType")
         said.ModalityLUTSequence = [item]
         return
     slope, intercept = numbers(where, "RescaleSlope"), numbers(where, "RescaleIntercept")
     if slope or intercept:
         said.RescaleIntercept = format_number_as_ds((intercept or [0.0])[0])
         said.RescaleSlope = format_number_as_ds((slope or [1.0])[0])
-        said.RescaleType = next(filter(None, (p.get("RescaleType") for p in where)), "US")
+        said.RescaleType = _first(where, "RescaleType")
+
+
+def _first(where: Sequence[Dataset], keyword: str) -> str:
+    """What the values are, as the first place tells in one value of LO; else unspecified."""
+    told = (text(place, keyword).split("\\")[0] for place in where)
+    return next((name for name in told if 0 < len(name) <= _LO), "US")
 
 
 def _add_voi(said: Dataset, dataset: Dataset, where: Sequence[Dataset], number: int) -> None:

@@ -15,6 +15,8 @@ from pydicom.uid import ExplicitVRBigEndian
 __all__ = ["aspect", "extent", "grey", "numbers", "places", "table", "windows"]
 
 _MACROS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
+_LONGEST = 1000  #: a side of a pixel, measured by the other
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 
 
@@ -35,17 +37,20 @@ def numbers(where: Sequence[Dataset], keyword: str) -> list[float]:
             if value is None or value == "":
                 continue
             many = [float(v) for v in (value if np.iterable(value) else [value])]
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             return []
         return many if all(map(np.isfinite, many)) else []
     return []
 
 
 def aspect(places: Sequence[Dataset]) -> float:
-    """Row spacing / column spacing: above 1, pixels are taller than wide."""
+    """Row spacing / column spacing: above 1, pixels are taller than wide.
+
+    What no device makes is a mistake, and passed over.
+    """
     for keyword in _SPACINGS:
         match numbers(places, keyword):
-            case [row, column] if row > 0 and column > 0:
+            case [row, column] if 0 < row <= _LONGEST * column and column <= _LONGEST * row:
                 return row / column
     return 1.0
 
@@ -104,8 +109,8 @@ def _voi(dataset: Dataset, places: list[Dataset], values: NDArray[Any]) -> NDArr
 
 def windows(places: Sequence[Dataset]) -> list[tuple[float, float, str]]:
     """Center, width and VOI LUT function of each window that its function allows."""
-    named = [place.get("VOILUTFunction") for place in places]
-    function = str(next((name for name in named if name), "LINEAR"))
+    named = [str(place.get("VOILUTFunction", "")) for place in places]
+    function = next((name for name in named if name in _FUNCTIONS), "LINEAR")
     narrowest = 0 if function in ("LINEAR_EXACT", "SIGMOID") else 1
     centers, widths = numbers(places, "WindowCenter"), numbers(places, "WindowWidth")
     pairs = zip(centers, widths, strict=False)

@@ -99,8 +99,8 @@ def _new(patient: Dataset, header: Dataset, uid: str) -> Dataset:
     ds = identity.copied(patient)
     ds.SOPClassUID = SecondaryCaptureImageStorage
     ds.SOPInstanceUID = uid
-    # The source's modality: with OT, OHIF lays a cine bar over the picture.
-    ds.Modality = value(header, "Modality") or "OT"
+    # The source's modality, if it is an image: with OT, OHIF lays a cine bar over the picture.
+    ds.Modality = (value(header, "Rows") and value(header, "Modality")) or "OT"
     ds.ConversionType = "WSD"
     identity.add_body_part(ds, header)
     return ds
@@ -114,7 +114,7 @@ def _add_image(
     ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
     identity.put(ds, "PatientOrientation", value(header, "PatientOrientation"))
     for keyword in ("BurnedInAnnotation", "RecognizableVisualFeatures"):
-        if found := value(header, keyword):
+        if (found := value(header, keyword)) in ("YES", "NO"):
             identity.put(ds, keyword, found)
     if value(header, "LossyImageCompression") == "01":
         ds.LossyImageCompression = "01"

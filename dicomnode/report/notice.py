@@ -4,6 +4,7 @@ A study without a result must never look like a study without a finding.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pydicom import Dataset
 from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage
@@ -44,6 +45,7 @@ def make_notices(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> 
         ReportError: they are of more than one study, or there is none; or the gate found a fault.
     """
     header = identity.one_patient(headers)
+    refusal = replace(refusal, detail=_printable(refusal.detail))
     key = _key(headers, refusal, order)
     results = []
     for kind in [kind for kind in ResultKind if kind in order.kinds]:
@@ -63,7 +65,7 @@ def _key(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> tuple[st
     """What the UIDs of the notices follow from."""
     images = [value(header, "SOPInstanceUID") for header in headers]
     model = refusal.model
-    named = [model.name, model.version, model.digest] if model else []
+    named = [repr(model)] if model else []
     asked = [order.pipeline, str(order.revision), str(order.received), str(order.expected)]
     asked += [str(order.partial), order.language]
     earlier = [ref.sop_instance_uid for ref in order.predecessors]
@@ -105,6 +107,11 @@ def _named(headers: Sequence[Dataset]) -> Iterator[InstanceRef]:
         )
         if ref.sop_class_uid and ref.sop_instance_uid and ref.series_uid:
             yield ref
+
+
+def _printable(detail: str) -> str:
+    """The words of an error, whatever they quote: no notice fails for how its reason reads."""
+    return "".join(c if c.isprintable() else " " for c in detail)
 
 
 def _sections(refusal: Refusal, order: Order) -> list[Section]:

@@ -4,6 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import DataElement, config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRBigEndian
 
 from dicomnode.dicom.appearance import appearance
@@ -24,6 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
     "MONOCHROME1": {"PhotometricInterpretation": "MONOCHROME1", "WindowCenter": 20,
                     "WindowWidth": 21},
     "another function": {"WindowCenter": 20, "WindowWidth": 20, "VOILUTFunction": "LINEAR_EXACT"},
+    "a function that is none": {"WindowCenter": 20, "WindowWidth": 20, "VOILUTFunction": "CUBIC"},
 }  # fmt: skip
 
 
@@ -44,6 +49,14 @@ def test_a_header_without_pixels_and_window_says_no_window() -> None:
     ds = image(STORED)
     del ds.PixelData
     assert "WindowCenter" not in appearance(ds)
+
+
+def test_words_that_have_no_place_in_a_presentation_state_are_left_out() -> None:
+    ds = image(STORED, RescaleSlope=1, WindowCenter=20, WindowWidth=20, VOILUTFunction="CUBIC")
+    assert "VOILUTFunction" not in appearance(ds)
+    for odd, told in (("HU\\US", "HU"), ("HU\n", "HU"), ("", "US"), ("x" * 65, "US")):
+        ds.add(DataElement("RescaleType", "LO", odd, validation_mode=config.IGNORE))
+        assert appearance(ds).RescaleType == told
 
 
 def test_every_window_that_its_function_allows_is_kept() -> None:
@@ -71,6 +84,21 @@ def test_a_frame_has_the_grey_scale_of_its_functional_groups() -> None:
 def test_pixels_that_are_not_square_stay_so() -> None:
     assert list(appearance(image(STORED, PixelSpacing=[0.6, 0.4])).PixelAspectRatio) == [3, 2]
     assert list(appearance(image(STORED)).PixelAspectRatio) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"PixelAspectRatio": "1e400\\1"}, {"PixelSpacing": "1e300\\1e-300"},
+            {"PixelSpacing": "1e-9\\1"}, {"ImagerPixelSpacing": "0\\0"}],
+)  # fmt: skip
+def test_pixels_that_no_device_makes_count_as_square(odd: dict[str, str]) -> None:
+    ds = image(STORED)
+    for keyword, value in odd.items():
+        raw = RawDataElement(
+            Tag(keyword), dictionary_VR(keyword), 0, value.encode(), 0, False, True
+        )
+        ds[keyword] = raw
+    assert list(appearance(ds).PixelAspectRatio) == [1, 1]
+    assert next(frames(ds)).aspect == 1
 
 
 def test_a_table_in_big_endian_or_bytes_is_written_in_little_endian_words() -> None:

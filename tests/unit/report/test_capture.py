@@ -24,6 +24,7 @@ from tests.unit.report.samples import (
     make_prediction,
     make_source,
     picture_of,
+    raw_header,
     read,
 )
 
@@ -89,6 +90,14 @@ def test_names_its_source_image_and_takes_its_modality() -> None:
 def test_burned_in_annotation_is_inherited_and_never_claimed(sent: str | None) -> None:
     picture = picture_of(made(make_source(make_header(BurnedInAnnotation=sent))))
     assert picture.get("BurnedInAnnotation") == sent
+
+
+@pytest.mark.parametrize("odd", [b"UNKNOWN", b"N", b"YES\\NO", b"\xff"])
+def test_flags_that_say_neither_yes_nor_no_say_nothing(odd: bytes) -> None:
+    header = raw_header(BurnedInAnnotation=odd, RecognizableVisualFeatures=odd)
+    picture = picture_of(made(make_source(header)))
+    assert "BurnedInAnnotation" not in picture
+    assert "RecognizableVisualFeatures" not in picture
 
 
 def test_lossy_compression_is_inherited_with_ratio_and_method() -> None:
@@ -179,6 +188,16 @@ def test_a_notice_is_a_picture_that_shows_no_image_and_names_no_patient() -> Non
     assert (result.BurnedInAnnotation, result.Laterality) == ("NO", "R")
     assert result.pixel_array.shape[1] > 800
     assert len(np.unique(result.pixel_array)) > 20
+
+
+def test_a_notice_about_what_is_no_image_takes_no_modality_from_it() -> None:
+    header = make_header(Modality="SR")
+    del header.Rows, header.Columns
+    refusal = Refusal(cause=Cause.NO_IMAGE, detail="", model=MODEL)
+    ds = notice_capture(header, refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+    assert ds.Modality == "OT"
+    ds = notice_capture(make_header(), refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+    assert ds.Modality == "DX"
 
 
 def test_a_notice_needs_no_model() -> None:

@@ -93,6 +93,15 @@ def test_every_cause_has_its_words_in_every_language(language: str, cause: Cause
     assert said(report, "18783-1") == [say(f"cause.{cause}.remedy")]
 
 
+def test_a_detail_that_quotes_what_cannot_be_written_is_no_hindrance() -> None:
+    refusal = replace(REFUSAL, detail="at\x1b[1m \0 line 1\r\nline 2 \ud800.")
+    for kind in REPORTS:
+        assert said(notice(kind, refusal), METHOD)[0] == (
+            "Technical detail: at [1m   line 1  line 2  ."
+        )
+    assert len(make_notices([make_header()], refusal, EVERY_KIND)) == 5
+
+
 def test_without_a_model_and_a_detail_it_says_so() -> None:
     report = notice(ResultKind.SR, Refusal(cause=Cause.MODEL_FAILED, detail="", model=None))
     assert said(report, METHOD) == ["Model: could not be read."]
@@ -139,6 +148,7 @@ def test_the_same_arguments_give_the_same_bytes_and_others_other_uids() -> None:
         uids(header, refusal=replace(REFUSAL, cause=Cause.SIZE)),
         uids(header, refusal=replace(REFUSAL, detail="other")),
         uids(header, refusal=replace(REFUSAL, model=None)),
+        uids(header, refusal=replace(REFUSAL, model=replace(MODEL, disclaimer="other"))),
         uids(header, revision=2),
         uids(header, pipeline="other"),
         uids(header, language="fr"),
