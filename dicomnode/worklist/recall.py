@@ -66,12 +66,12 @@ def hold_back(tx: Connection, job: Job) -> None:
 def standing(tx: Connection, job: Job) -> list[Standing]:
     """What peers have of a job's results, or may have, in the order in which it left.
 
-    A peer may have what was on its way to it, whatever became of that; what it refused it has not.
+    A peer may have what was on its way to it, whatever became of that; what it refused at once it
+    has not. What was given up, or refused later, was on its way before.
     """
     on_its_way = deliveries.c.lease.is_not(None) | (deliveries.c.attempts > 0)
-    there = (deliveries.c.state == DeliveryState.SENT) | (
-        (deliveries.c.state != DeliveryState.REFUSED) & on_its_way
-    )
+    refused_at_once = (deliveries.c.state == DeliveryState.REFUSED) & (deliveries.c.attempts <= 1)
+    there = (deliveries.c.state == DeliveryState.SENT) | (on_its_way & ~refused_at_once)
     rows = tx.execute(
         sa.select(results, deliveries.c.peer)
         .select_from(deliveries.join(results))

@@ -234,13 +234,20 @@ def test_what_is_still_owed_is_cancelled_and_what_was_sent_is_withdrawn(bench: B
     ]
 
 
-@pytest.mark.parametrize("ending", ["in flight", "hung up on", "stored after it was cancelled"])
+@pytest.mark.parametrize(
+    "ending",
+    ["in flight", "hung up on", "stored after it was cancelled", "hung up on and given up"],
+)
 def test_what_may_have_arrived_is_withdrawn_too(ending: str, bench: Bench) -> None:
     job = bench.run(reported_job)
     with bench.database.transaction() as tx:
         (capture,) = owed(tx, limit=1)
         if ending == "hung up on":
             say(tx, capture, Verdict.LATER)
+        elif ending == "hung up on and given up":
+            say(tx, capture, Verdict.LATER)
+            (capture, *_) = outbox.of_job(tx, job.id)
+            say(tx, capture, Verdict.LATER, give_up_after_s=0)
         elif ending == "stored after it was cancelled":
             queue.cancel(tx, job.id, now=NOW)
             say(tx, capture, Verdict.STORED)
