@@ -88,8 +88,9 @@ def render_everything(language: str) -> None:
     made = make_results(plain, measured(make_prediction(plain), "temperature"), order)
     other = make_source(make_header(PatientSex="F"))
     make_results(other, make_prediction(other, regions=0), order)
-    some = replace(measured(make_prediction(series), "isotonic"), left_out=1)
-    make_results(series, some, short)
+    for method in ("isotonic", "platt"):
+        some = replace(measured(make_prediction(series), method), left_out=1)
+        make_results(series, some, short)
     for cause in Cause:
         make_notices([make_header()], Refusal(cause=cause, detail="why", model=MODEL), shorter)
     make_notices([make_header()], Refusal(cause=cause, detail="", model=None), order)
