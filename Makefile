@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 PYTEST  = $(BIN)/python -m pytest
 
-.PHONY: demo test check fix lint model clean
+.PHONY: demo test check fix lint gallery model clean
 
 demo: $(VENV)/.installed
 	$(BIN)/dicomnode demo $(ARGS)
@@ -24,6 +24,10 @@ lint: $(VENV)/.dev
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# One page with every kind of result, drawn; with pictures of the viewers that are here.
+gallery: $(VENV)/.dev
+	$(BIN)/python -m tests.gallery $(ARGS)
 
 # Builds the demonstration model again; the result is the same, bit for bit.
 model: $(VENV)/.installed

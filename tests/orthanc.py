@@ -16,7 +16,12 @@ import pytest
 from tests.factories import make_peer
 from tests.pacs import free_port
 
-__all__ = ["Orthanc"]
+__all__ = ["DICOMWEB", "WEB_VIEWER", "Orthanc"]
+
+# where Debian puts plugins: packages orthanc-dicomweb and orthanc-webviewer
+_PLUGINS = Path("/usr/share/orthanc/plugins")
+DICOMWEB = _PLUGINS / "libOrthancDicomWeb.so"
+WEB_VIEWER = _PLUGINS / "libOrthancWebViewer.so"
 
 
 class Orthanc:

@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["NIH", "PIXELMED_JAR", "SHARED", "require"]
+__all__ = ["NIH", "PIXELMED_JAR", "SHARED", "ohif_folder", "require"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NIH = SHARED / "nih"
 PIXELMED_JAR = Path("/usr/share/java/pixelmed.jar")
+
+
+def ohif_folder() -> Path | None:
+    """The folder of a built OHIF viewer that `DICOMNODE_OHIF` names; None where it is not."""
+    folder = Path(os.environ.get("DICOMNODE_OHIF", ""))
+    return folder if folder.is_absolute() and (folder / "index.html").is_file() else None
 
 
 def _programs(*names: str) -> bool:
@@ -29,6 +35,8 @@ _PRESENT = {
     "validators": lambda: (
         _programs("dciodvfy", "dsrdump", "java", "javac") and PIXELMED_JAR.exists()
     ),
+    "chromium": lambda: _programs("chromium"),
+    "ohif": lambda: ohif_folder() is not None,
     "cc": lambda: _programs("cc"),
     "strace": lambda: _programs("strace"),
     "systemd": lambda: _programs("systemd-analyze"),
