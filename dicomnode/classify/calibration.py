@@ -8,7 +8,7 @@ KDD 2002). None of them puts two frames in the other order.
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomnode.classify.card import Calibration
+from dicomnode.classify.fitted import Calibration
 
 __all__ = ["probabilities"]
 

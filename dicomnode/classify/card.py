@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
+from dicomnode.classify.fitted import Calibration, Fraction, Novelty, Table, Text, Weights
 from dicomnode.errors import ModelError
 from dicomnode.records import Concept, Interval, ModelRef, OperatingPoint
 
 __all__ = [
     "SHIPPED",
     "Architecture",
-    "Calibration",
     "Card",
     "Code",
-    "Curve",
     "Estimate",
     "Evaluation",
     "Explanation",
@@ -28,8 +27,6 @@ __all__ = [
     "Label",
     "Measures",
     "Method",
-    "Novelty",
-    "Reliability",
     "Shown",
     "Weights",
     "find_models",
@@ -41,32 +38,17 @@ _FILE = "model.toml"
 #: Where the models are that come with dicomnode.
 SHIPPED = Path(__file__).with_name("models")
 
-Text = Annotated[str, Field(min_length=1)]
 ShortText = Annotated[str, Field(min_length=1, max_length=64)]  # fits VR LO, PS3.5 6.2
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Table(BaseModel):
-    """One table of a card: frozen, and an unknown key is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Architecture(_Table):
+class Architecture(Table):
     """Which of MONAI's networks, and how it is built."""
 
     kind: Literal["densenet", "efficientnet", "resnet", "seresnet50"]
     params: Mapping[str, Any] = Field(default_factory=dict)  #: of its constructor, sizes left out
 
 
-class Weights(_Table):
-    """The file with the parameters, and what it must be."""
-
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*\.safetensors$")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Input(_Table):
+class Input(Table):
     """What the network is shown of a study."""
 
     size_px: Annotated[int, Field(ge=16, le=2048)]  #: edge of the square
@@ -90,7 +72,7 @@ class Input(_Table):
         return self
 
 
-class Code(_Table):
+class Code(Table):
     """The coded concept of a label (PS3.3 Table 8.8-1)."""
 
     value: Text
@@ -98,7 +80,7 @@ class Code(_Table):
     meaning: ShortText
 
 
-class Label(_Table):
+class Label(Table):
     """One output of the network, in order."""
 
     name: ShortText
@@ -113,73 +95,12 @@ class Label(_Table):
         return Concept(value=self.code.value, scheme=self.code.scheme, meaning=self.code.meaning)
 
 
-class Estimate(_Table):
+class Estimate(Table):
     """A measured value with its 95 % confidence interval."""
 
     value: Fraction
     low: Fraction
     high: Fraction
-
-
-class Curve(_Table):
-    """From raw to calibrated probability of a label: straight between points, flat beyond."""
-
-    raw: Annotated[tuple[Fraction, ...], Field(min_length=1)]  #: ascending
-    calibrated: tuple[Fraction, ...]  #: one a point, never falling
-
-    @model_validator(mode="after")
-    def _rises(self) -> Self:
-        if len(self.raw) != len(self.calibrated):
-            raise ValueError("raw and calibrated need as many numbers each")
-        if list(self.raw) != sorted(set(self.raw)):
-            raise ValueError("raw has to ascend")
-        if list(self.calibrated) != sorted(self.calibrated):
-            raise ValueError("calibrated must never fall")
-        return self
-
-
-class Reliability(_Table):
-    """How far probabilities are from observed shares, on images that were not fitted to."""
-
-    label: Text
-    ece_before: Fraction  #: expected calibration error, ten bins of equal width
-    ece_after: Fraction
-    brier_before: Fraction  #: mean squared difference from the truth
-    brier_after: Fraction
-
-
-class Calibration(_Table):
-    """How the network's numbers become probabilities that hold (`classify/calibration.py`)."""
-
-    method: Literal["temperature", "platt", "isotonic"]
-    temperatures: tuple[Annotated[float, Field(gt=0)], ...] = ()  #: one for all labels, or one each
-    offsets: tuple[float, ...] = ()  #: of platt: as many, added after logits are divided
-    curves: tuple[Curve, ...] = ()  #: of isotonic: one a label
-    dataset: Text  #: what it was fitted to, in words
-    images: PositiveInt
-    measures: tuple[Reliability, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_its_numbers(self) -> Self:
-        if bool(self.temperatures) != (self.method != "isotonic"):
-            raise ValueError("temperatures belong to temperature and platt, which need them")
-        if len(self.offsets) != (len(self.temperatures) if self.method == "platt" else 0):
-            raise ValueError("offsets belong to the method platt, one a temperature")
-        if bool(self.curves) != (self.method == "isotonic"):
-            raise ValueError("curves belong to the method isotonic, which needs them")
-        return self
-
-
-class Novelty(_Table):
-    """When a frame is too unlike those the model was trained on (`classify/novelty.py`)."""
-
-    layer: Text  #: name of the module whose output is looked at
-    grid: Annotated[int, Field(ge=1, le=16)]  #: the output is averaged to so many places squared
-    threshold: Annotated[float, Field(gt=0)]  #: frames that score higher are left out
-    numbers: Weights  #: the file with mean and spread of what is usual
-    dataset: Text  #: what it was fitted to, in words
-    images: PositiveInt
-    accepted: Fraction  #: of images like those for training, none of them fitted to
 
 
 #: How the methods of explanation are named in results.
@@ -194,7 +115,7 @@ _METHODS = {
 Method = Literal["grad-cam++", "grad-cam", "hires-cam", "occlusion", "integrated-gradients"]
 
 
-class Shown(_Table):
+class Shown(Table):
     """How well explanations of one label held up, by the measures of `learn/explanations.py`."""
 
     label: Text
@@ -205,7 +126,7 @@ class Shown(_Table):
     insertion: Fraction  #: or come
 
 
-class Explanation(_Table):
+class Explanation(Table):
     """How a present finding is shown: `classify/attribution.py` says what each method does."""
 
     method: Method = "grad-cam++"
@@ -226,7 +147,7 @@ class Explanation(_Table):
         return self
 
 
-class Measures(_Table):
+class Measures(Table):
     """How well one label is told, at its threshold."""
 
     label: Text
@@ -237,7 +158,7 @@ class Measures(_Table):
     specificity: Estimate
 
 
-class Evaluation(_Table):
+class Evaluation(Table):
     """What the model was measured on, and the outcome."""
 
     dataset: Text  #: in words
@@ -246,7 +167,7 @@ class Evaluation(_Table):
     measures: tuple[Measures, ...]
 
 
-class Card(_Table):
+class Card(Table):
     """All that is known of one model."""
 
     name: ShortText

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
-from dicomnode.classify.card import Novelty
+from dicomnode.classify.fitted import Novelty
 from dicomnode.errors import Cause, ModelError, NotAnalysable
 
 __all__ = ["Usual", "distances", "features"]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.text import Text
 
-from dicomnode.classify.card import Calibration, Card, Estimate, Measures, Novelty, Shown
+from dicomnode.classify.card import Card, Estimate, Measures, Shown
+from dicomnode.classify.fitted import Calibration, Novelty
 from dicomnode.cli.output import console, print_table
 
 __all__ = ["percent", "print_card"]

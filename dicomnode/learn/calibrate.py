@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomnode.classify.calibration import probabilities
-from dicomnode.classify.card import Calibration, Curve, Reliability
+from dicomnode.classify.fitted import Calibration, Curve, Reliability
 
 __all__ = ["brier", "calibration_error", "isotonic", "platt", "temperature", "with_measures"]
 

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from dicomnode.classify.calibration import probabilities
-from dicomnode.classify.card import Calibration, Card, Evaluation, Novelty
+from dicomnode.classify.card import Card, Evaluation
+from dicomnode.classify.fitted import Calibration, Novelty
 from dicomnode.classify.torch_classifier import DIGITS
 from dicomnode.classify.weights import save_weights
 from dicomnode.learn import novelty

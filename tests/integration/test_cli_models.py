@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dicomnode.classify.card import Calibration, Novelty, Reliability, Weights
+from dicomnode.classify.card import Weights
+from dicomnode.classify.fitted import Calibration, Novelty, Reliability
 from dicomnode.learn.drawing import draw
 from tests.cli import call, configure, told
 from tests.tiny_model import make_model

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dicomnode.classify.calibration import probabilities
-from dicomnode.classify.card import Calibration, Curve
+from dicomnode.classify.fitted import Calibration, Curve
 
 LOGITS = np.array([[0.0, 2.0], [-2.0, 4.0]])
 

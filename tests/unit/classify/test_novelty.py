@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from dicomnode.classify.card import Novelty, Weights
+from dicomnode.classify.card import Weights
+from dicomnode.classify.fitted import Novelty
 from dicomnode.classify.novelty import Usual, features
 from dicomnode.errors import Cause, ModelError
 from tests.tiny_model import Brightness

@@ -11,16 +11,8 @@ import torch
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from dicomnode.classify.card import (
-    Calibration,
-    Estimate,
-    Evaluation,
-    Input,
-    Measures,
-    Novelty,
-    Weights,
-    write_card,
-)
+from dicomnode.classify.card import Estimate, Evaluation, Input, Measures, Weights, write_card
+from dicomnode.classify.fitted import Calibration, Novelty
 from dicomnode.classify.novelty import Usual
 from dicomnode.classify.torch_classifier import TorchClassifier, load_classifier
 from dicomnode.classify.weights import save_weights

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dicomnode.classify.calibration import probabilities
-from dicomnode.classify.card import Calibration
+from dicomnode.classify.fitted import Calibration
 from dicomnode.learn.calibrate import (
     brier,
     calibration_error,

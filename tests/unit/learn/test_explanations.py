@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dicomnode.classify.card import Calibration, Card, Explanation, Input, Method
+from dicomnode.classify.card import Card, Explanation, Input, Method
+from dicomnode.classify.fitted import Calibration
 from dicomnode.errors import ModelError
 from dicomnode.learn import cases
 from dicomnode.learn.cases import Boxes, Case
