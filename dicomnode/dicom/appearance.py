@@ -12,7 +12,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from dicomnode.dicom.attributes import text
 from dicomnode.dicom.grayscale import aspect, extent, numbers, places, table, windows
-from dicomnode.dicom.pixels import stored
+from dicomnode.dicom.pixels import guarded, stored
 
 __all__ = ["appearance"]
 
@@ -27,15 +27,16 @@ def appearance(dataset: Dataset, number: int = 1) -> Dataset:
     gets that of its lowest and highest value, where `dataset` has pixels to look at.
 
     Raises:
-        NotAnalysable: the pixels would have to be looked at, and are broken.
+        NotAnalysable: the grey scale is broken, or the pixels are, which it has to be taken from.
     """
-    where = places(dataset, number - 1)
     said = Dataset()
-    _add_modality(said, dataset, where)
-    _add_voi(said, dataset, where, number)
-    inverse = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
-    said.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
-    said.PixelAspectRatio = _ratio(aspect(where))
+    with guarded("attributes of the grey scale are wrong"):
+        where = places(dataset, number - 1)
+        _add_modality(said, dataset, where)
+        _add_voi(said, dataset, where, number)
+        inverse = dataset.get("PhotometricInterpretation") == "MONOCHROME1"
+        said.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
+        said.PixelAspectRatio = _ratio(aspect(where))
     return said
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import generate_frames
+from pydicom.errors import BytesLengthException
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length, iter_pixels
@@ -27,7 +28,7 @@ from dicomnode.dicom.grayscale import aspect, grey, places
 from dicomnode.errors import NotAnalysable
 from dicomnode.records import FrameRef, InstanceRef
 
-__all__ = ["MAX_PIXELS", "Frame", "display", "frames", "stored"]
+__all__ = ["MAX_PIXELS", "Frame", "display", "frames", "guarded", "stored"]
 
 #: Rows times columns of one frame; larger ones are refused before anything is decoded.
 MAX_PIXELS = 1 << 26
@@ -36,6 +37,7 @@ MAX_PIXELS = 1 << 26
 _BROKEN = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     Image.DecompressionBombError,
     LookupError,
@@ -62,22 +64,22 @@ class Frame:
 
 def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[Frame]:
     """Every frame, or those with these numbers (from 1), one at a time; NotAnalysable if broken."""
-    with _guarded("attributes of the pixels are wrong"):
+    with guarded("attributes of the pixels are wrong"):
         count = max(1, int(dataset.get("NumberOfFrames") or 1))
         _check(dataset, count)
     if numbers is not None and not all(1 <= number <= count for number in numbers):
         raise NotAnalysable(f"a frame was asked for that is not one of 1 to {count}")
     wanted = range(1, count + 1) if numbers is None else numbers
-    with _guarded("the compressed frames cannot be found"):
+    with guarded("the compressed frames cannot be found"):
         _check_codestreams(dataset, wanted, count)
     indices = None if numbers is None else [number - 1 for number in numbers]
     decoded = iter_pixels(dataset, indices=indices, decoding_plugin=_plugin(dataset))
     for number in wanted:
-        with _guarded(f"frame {number} of {count} cannot be decoded"):
+        with guarded(f"frame {number} of {count} cannot be decoded"):
             values = next(decoded, None)
         if values is None:
             raise NotAnalysable(f"frame {number} of {count} is missing")
-        with _guarded("attributes of the pixels are wrong"):
+        with guarded("attributes of the pixels are wrong"):
             frame = _frame(dataset, number, count, values)
         yield frame
 
@@ -92,7 +94,7 @@ def display(frame: Frame) -> NDArray[np.uint8]:
 
 def stored(dataset: Dataset, number: int) -> NDArray[Any]:
     """One frame (from 1) as it is stored, after decompression; NotAnalysable if broken."""
-    with _guarded(f"frame {number} cannot be decoded"):
+    with guarded(f"frame {number} cannot be decoded"):
         _check(dataset, max(1, int(dataset.get("NumberOfFrames") or 1)))
         return next(iter_pixels(dataset, indices=[number - 1], decoding_plugin=_plugin(dataset)))
 
@@ -101,7 +103,7 @@ def stored(dataset: Dataset, number: int) -> NDArray[Any]:
 
 
 @contextmanager
-def _guarded(problem: str) -> Iterator[None]:
+def guarded(problem: str) -> Iterator[None]:
     """Keep the doubts of pydicom and Pillow in this block; what breaks it becomes NotAnalysable."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from dicomnode.dicom.appearance import appearance
 from dicomnode.dicom.pixels import frames
+from dicomnode.errors import NotAnalysable
 from tests.unit.dicom.test_pixels import attributes, group, image, table
 
 STORED = [[0, 1, 2, 3], [10, 20, 30, 40]]
@@ -84,6 +85,16 @@ def test_a_frame_has_the_grey_scale_of_its_functional_groups() -> None:
 def test_pixels_that_are_not_square_stay_so() -> None:
     assert list(appearance(image(STORED, PixelSpacing=[0.6, 0.4])).PixelAspectRatio) == [3, 2]
     assert list(appearance(image(STORED)).PixelAspectRatio) == [1, 1]
+
+
+@pytest.mark.parametrize("keyword", ["BitsStored", "NumberOfFrames"])
+def test_broken_attributes_are_no_crash(keyword: str) -> None:
+    ds = image(STORED)
+    ds[keyword] = RawDataElement(Tag(keyword), "US", 3, b"\0\1\2", 0, False, True)
+    with pytest.raises(NotAnalysable):
+        list(frames(ds))
+    with pytest.raises(NotAnalysable):
+        appearance(ds)
 
 
 @pytest.mark.parametrize(
