@@ -39,8 +39,10 @@ WARNING: Colour = (0.88, 0.55, 0.05)
 _WARNED: Colour = (1.0, 0.965, 0.88)
 
 _WIDTH, _HEIGHT = A4
-LEFT, RIGHT = 45.0, _WIDTH - 45.0
-_TOP, BOTTOM = 42.0, _HEIGHT - 62.0
+LEFT = 45.0
+RIGHT = _WIDTH - 45.0
+BOTTOM = _HEIGHT - 62.0
+_TOP = 42.0
 
 _TEXT = 9.5  # size of the text
 _PICTURE_PX = 1000  # the longer side of a picture: 250 dots an inch at a third of the page
