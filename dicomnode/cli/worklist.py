@@ -136,11 +136,31 @@ def show(
 
 
 @app.command()
-def retry(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None:
-    """Do again what failed: classify again, or send again what a peer refused."""
-    with errors(), worklist(config) as database, database.transaction() as tx:
-        job = queue.retry(tx, job_id, now=datetime.now(UTC))
-    console.print(f"job {job.id} is {job.state}")
+def retry(
+    job_ids: Annotated[
+        list[int] | None, typer.Argument(metavar="JOB", help="Numbers of jobs.")
+    ] = None,
+    state: Annotated[
+        list[State] | None,
+        typer.Option("--state", help="Each study's newest job, if in this state; repeatable."),
+    ] = None,
+    config: ConfigOption = Path("ae_config"),
+) -> None:
+    """Do again what failed: classify again, or send again what a peer refused.
+
+    After a model was mended: `dicomnode worklist retry --state not-analysed`.
+    """
+    if bool(job_ids) == bool(state):
+        raise typer.BadParameter("name jobs by their numbers, or by --state")
+    with errors(), worklist(config) as database:
+        with database.reading() as tx:
+            chosen = job_ids or jobs.newest_in(tx, state or ())
+        for job_id in chosen:
+            with database.transaction() as tx:
+                job = queue.retry(tx, job_id, now=datetime.now(UTC))
+            console.print(f"job {job.id} is {job.state}")
+        if not chosen:
+            console.print("no job is in that state", style="dim")
 
 
 @app.command()

@@ -24,6 +24,7 @@ __all__ = [
     "make",
     "move",
     "newest",
+    "newest_in",
     "select_jobs",
     "study_images",
 ]
@@ -115,6 +116,20 @@ def listed(
     if study_uid:
         wanted = wanted.where(jobs.c.study_uid == study_uid)
     return [as_job(row) for row in tx.execute(wanted).mappings()]
+
+
+def newest_in(tx: Connection, states: Iterable[State]) -> list[int]:
+    """Numbers of the jobs in some states that have no later revision, oldest first."""
+    later = jobs.alias()
+    superseded = sa.exists().where(
+        later.c.study_uid == jobs.c.study_uid,
+        later.c.pipeline == jobs.c.pipeline,
+        later.c.revision > jobs.c.revision,
+    )
+    wanted = jobs.c.state.in_([str(state) for state in states])
+    return list(
+        tx.execute(sa.select(jobs.c.id).where(wanted, ~superseded).order_by(jobs.c.id)).scalars()
+    )
 
 
 def count(tx: Connection) -> dict[State, int]:

@@ -291,6 +291,37 @@ def test_retry_makes_what_failed_ready_again(config: Path, database: Database) -
         assert events(tx, study(3))[-1] == "ready"
 
 
+def test_retry_takes_up_every_study_that_stands_in_a_state(
+    config: Path, database: Database
+) -> None:
+    with database.transaction() as tx:
+        first, second = (not_analysed_job(tx, study_uid=study(n)) for n in (1, 2))
+        other = failed_job(tx, study_uid=study(3))
+
+    said = call("worklist", "retry", "--state", "not-analysed", "--config", config).stdout
+    again = call("worklist", "retry", "--state", "not-analysed", "--config", config).stdout
+
+    assert said == f"job {other.id + 1} is ready\njob {other.id + 2} is ready\n"
+    assert again == "no job is in that state\n"  # the first revisions are superseded
+    assert [first.id, second.id] == [1, 2]
+
+
+def test_retry_of_several_jobs_takes_each(config: Path, database: Database) -> None:
+    fill(database)
+
+    said = call("worklist", "retry", "2", "3", "--config", config).stdout
+
+    assert said == "job 2 is reported\njob 3 is ready\n"
+
+
+@pytest.mark.parametrize("words", [[], ["3", "--state", "failed"]])
+def test_retry_wants_numbers_or_a_state(words: list[str], config: Path) -> None:
+    result = call("worklist", "retry", *words, "--config", config)
+
+    assert result.exit_code == 2
+    assert "by their numbers, or by --state" in result.output
+
+
 def test_retry_owes_again_what_a_peer_refused(config: Path, database: Database) -> None:
     fill(database)
 
