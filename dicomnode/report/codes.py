@@ -226,10 +226,10 @@ def coded(concept: Concept) -> Dataset:
     return item
 
 
-def private_schemes(concepts: Iterable[Concept]) -> list[Dataset]:
-    """Items of Coding Scheme Identification Sequence: our scheme, and any other private one."""
+def private_schemes(schemes: Iterable[str]) -> list[Dataset]:
+    """Items of Coding Scheme Identification Sequence: the private ones among coding schemes."""
     items = []
-    for designator in sorted({PRIVATE_SCHEME} | {c.scheme for c in concepts}):
+    for designator in sorted(set(schemes)):
         if designator.startswith("99"):
             item = Dataset()
             item.CodingSchemeDesignator = designator

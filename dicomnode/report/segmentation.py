@@ -16,7 +16,7 @@ from pydicom.uid import SegmentationStorage
 from dicomnode.records import Finding, FrameRef, ModelRef, Presence, ResultKind
 from dicomnode.report import codes, identity, wording
 from dicomnode.report.area import inside
-from dicomnode.report.plane import Plane, plane_of
+from dicomnode.report.plane import Plane, plane_of, spacing_of
 from dicomnode.report.reading import value
 from dicomnode.report.references import by_series, instance
 from dicomnode.report.request import Making, Order
@@ -36,12 +36,13 @@ class _Segment:
     finding: Finding
     mask: NDArray[np.uint8]  #: 0 or 1, (rows, columns)
     plane: Plane | None  #: of the frame, where it is known
+    spacing: str  #: between rows, then between columns, in mm; empty where unknown
 
     @property
     def geometry(self) -> tuple[object, ...]:
         """What the frames of one Segmentation have in common."""
         where = self.plane and replace(self.plane, position="")
-        return (self.finding.frame.image.series_uid, *self.mask.shape, where)
+        return (self.finding.frame.image.series_uid, *self.mask.shape, self.spacing, where)
 
 
 def segmentations(making: Making) -> Iterator[tuple[Dataset, None]]:
@@ -61,8 +62,11 @@ def _segment(making: Making, finding: Finding) -> _Segment | None:
     """The segment of a finding; None where its regions hold no pixel."""
     frame = finding.frame
     mask = inside(finding.regions, frame.rows, frame.columns)
-    plane = plane_of(making.source.header(frame.image))
-    return _Segment(finding=finding, mask=mask, plane=plane) if mask.any() else None
+    if not mask.any():
+        return None
+    header = making.source.header(frame.image)
+    spacing = spacing_of(header)
+    return _Segment(finding=finding, mask=mask, plane=plane_of(header), spacing=spacing)
 
 
 def _segmentation(making: Making, segments: Sequence[_Segment], number: int) -> Dataset:
@@ -89,6 +93,9 @@ def _segmentation(making: Making, segments: Sequence[_Segment], number: int) -> 
         _description(segment.finding, nth, prediction.model, order)
         for nth, segment in enumerate(segments, 1)
     ]
+    schemes = (segment.finding.concept.scheme for segment in segments)
+    if private := codes.private_schemes(schemes):
+        ds.CodingSchemeIdentificationSequence = private
     _add_dimension(ds, making.uid(ResultKind.SEG, "dimensions", str(number)))
     _add_functional_groups(ds, segments)
     if not plane:
@@ -106,7 +113,8 @@ def _add_image(ds: Dataset, header: Dataset, segments: Sequence[_Segment]) -> No
     ds.LossyImageCompression = "01" if lossy else "00"
     if lossy:
         for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            identity.put(ds, keyword, value(header, keyword))
+            if found := value(header, keyword):
+                identity.put(ds, keyword, found)
     ds.SegmentationType = "BINARY"
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
@@ -165,13 +173,15 @@ def _add_functional_groups(ds: Dataset, segments: Sequence[_Segment]) -> None:
     """Where each frame comes from, and where it lies (PS3.3 Table A.51-2).
 
     A source without a plane has no frame of reference either: the derivation alone then says where
-    the frame lies, which the standard allows.
+    the frame lies, which the standard allows. Its spacing is told all the same: OHIF goes down with
+    every open viewport where there are no pixel measures.
     """
     shared = Dataset()
+    if spacing := segments[0].spacing:
+        shared.PixelMeasuresSequence = [_item(PixelSpacing=spacing)]
     if plane := segments[0].plane:
         ds.FrameOfReferenceUID = plane.frame_of_reference
         ds.PositionReferenceIndicator = ""
-        shared.PixelMeasuresSequence = [_item(PixelSpacing=plane.spacing)]
         if plane.thickness:
             shared.PixelMeasuresSequence[0].SliceThickness = plane.thickness
         orientation = _item(ImageOrientationPatient=plane.orientation)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pydicom import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 
-from dicomnode.records import Concept, InstanceRef, Prediction, ResultKind
+from dicomnode.records import InstanceRef, Prediction, ResultKind
 from dicomnode.report import codes, identity
 from dicomnode.report.request import Made, Making
 from dicomnode.report.sr_document import Naming, document
@@ -36,7 +36,8 @@ def _report(making: Making, kind: ResultKind, sop_class_uid: UID, digit: str) ->
     )
     header = identity.one_patient(source.headers)
     ds = document(header, prediction, order, naming, _referenced(prediction, pictures))
-    ds.CodingSchemeIdentificationSequence = codes.private_schemes(_concepts(prediction))
+    schemes = (finding.concept.scheme for finding in prediction.findings)
+    ds.CodingSchemeIdentificationSequence = codes.private_schemes([codes.PRIVATE_SCHEME, *schemes])
     ds.update(content(source, prediction, order, pictures, ds.SOPInstanceUID))
     return ds
 
@@ -44,7 +45,3 @@ def _report(making: Making, kind: ResultKind, sop_class_uid: UID, digit: str) ->
 def _referenced(prediction: Prediction, pictures: Sequence[Made]) -> Iterator[InstanceRef]:
     yield from dict.fromkeys(frame.image for frame in prediction.frames)
     yield from (picture.ref for picture in pictures)
-
-
-def _concepts(prediction: Prediction) -> list[Concept]:
-    return [finding.concept for finding in prediction.findings]

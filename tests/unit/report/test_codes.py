@@ -48,9 +48,6 @@ def test_a_meaning_is_cut_at_sixty_four_characters() -> None:
 
 
 def test_names_every_private_scheme_and_no_other() -> None:
-    used = [
-        Concept(value="1", scheme="99HOSPITAL", meaning="a"),
-        Concept(value="2", scheme="SCT", meaning="b"),
-    ]
+    used = [codes.PRIVATE_SCHEME, "99HOSPITAL", "SCT", "99HOSPITAL"]
     names = [item.CodingSchemeDesignator for item in codes.private_schemes(used)]
     assert names == ["99DICOMNODE", "99HOSPITAL"]

@@ -94,6 +94,18 @@ def test_a_segment_is_called_as_in_the_language_of_the_order_and_coded_as_ever()
     assert item.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Pleural effusion"
 
 
+def test_a_code_of_a_private_scheme_is_told_whose_it_is() -> None:
+    source = make_source()
+    frame = frame_of(source.headers[0])
+    finding = make_finding("Hernia", frame, 0.9, regions=(ring(frame, 0.5, 0.5),))
+    prediction = replace(make_prediction(source), findings=(finding,))
+    ds = read(make_results(source, prediction, replace(ORDER, kinds=SEG))[0])
+    (scheme,) = ds.CodingSchemeIdentificationSequence
+    (kind,) = ds.SegmentSequence[0].SegmentedPropertyTypeCodeSequence
+    assert scheme.CodingSchemeDesignator == kind.CodingSchemeDesignator == "99TEST"
+    assert "CodingSchemeIdentificationSequence" not in segmentation()
+
+
 @pytest.mark.parametrize("presence", [Presence.ABSENT, Presence.UNDETERMINED])
 def test_without_a_present_finding_that_has_a_region_there_is_none(presence: Presence) -> None:
     assert made(regions=0, kinds=SEG) == ()
@@ -139,6 +151,41 @@ def test_a_radiograph_has_no_place_but_its_source() -> None:
     assert "ReferencedFrameNumber" not in origin
 
 
+@pytest.mark.parametrize(
+    ("told", "spacing"),
+    [
+        ({"PixelSpacing": ["0.2", "0.1"], "ImagerPixelSpacing": ["0.3", "0.3"]}, [0.2, 0.1]),
+        ({"PixelSpacing": None, "ImagerPixelSpacing": ["0.3", "0.4"]}, [0.3, 0.4]),
+    ],
+)
+def test_a_radiograph_has_pixel_measures_as_ohif_goes_down_without_them(
+    told: dict[str, Any], spacing: list[float]
+) -> None:
+    ds = segmentation(make_source(make_header(**told)))
+    (shared,) = ds.SharedFunctionalGroupsSequence
+    (measures,) = shared.PixelMeasuresSequence
+    assert list(measures.PixelSpacing) == spacing
+    assert "PlaneOrientationSequence" not in shared
+
+
+def test_where_no_spacing_is_known_none_is_made_up() -> None:
+    ds = segmentation(make_source(make_header(PixelSpacing=None)))
+    assert "PixelMeasuresSequence" not in ds.SharedFunctionalGroupsSequence[0]
+
+
+def test_frames_of_two_spacings_are_two_objects() -> None:
+    headers = [make_header(n, PixelSpacing=[0.1 * n, 0.1 * n]) for n in (1, 2)]
+    source = make_source(*headers)
+    findings = tuple(
+        make_finding(label, frame_of(header), 0.9, regions=(ring(frame_of(header), 0.5, 0.5),))
+        for label, header in zip(("Nodule", "Pneumothorax"), headers, strict=True)
+    )
+    prediction = replace(make_prediction(source), findings=findings)
+    results = make_results(source, prediction, replace(ORDER, kinds=SEG))
+    told = [read(r).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0] for r in results]
+    assert sorted(measures.PixelSpacing[0] for measures in told) == [0.1, 0.2]
+
+
 def test_a_frame_of_a_multi_frame_image_is_named_by_its_number() -> None:
     source = make_source(make_header(NumberOfFrames=3))
     frame = frame_of(source.headers[0], 2)
@@ -180,6 +227,9 @@ def test_lossy_sources_make_segmentations_that_say_so() -> None:
     ds = segmentation(make_source(lossy))
     assert (ds.LossyImageCompression, ds.LossyImageCompressionRatio) == ("01", 10)
     assert segmentation().LossyImageCompression == "00"
+    untold = segmentation(make_source(make_header(LossyImageCompression="01")))
+    assert untold.LossyImageCompression == "01"
+    assert "LossyImageCompressionRatio" not in untold
 
 
 def test_any_header_makes_one_and_the_same_arguments_the_same_bytes() -> None:
