@@ -8,7 +8,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from dicomnode.report.reading import value
 
-__all__ = ["Plane", "plane_of"]
+__all__ = ["Plane", "plane_of", "spacing_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,14 @@ def plane_of(header: Dataset) -> Plane | None:
     )
     told = (plane.frame_of_reference, plane.position, plane.orientation, plane.spacing)
     return plane if all(told) else None
+
+
+def spacing_of(header: Dataset) -> str:
+    """Between rows, then between columns, in mm; empty where unknown.
+
+    That of a projection radiograph without a calibration is that of its detector.
+    """
+    return _numbers(header, "PixelSpacing", 2) or _numbers(header, "ImagerPixelSpacing", 2)
 
 
 def _numbers(header: Dataset, keyword: str, count: int) -> str:
