@@ -215,6 +215,11 @@ class Card(Table):
         return None
 
     @property
+    def files(self) -> tuple[Weights, ...]:
+        """Every file with numbers that belongs to the model."""
+        return (self.weights, *((self.novelty.numbers,) if self.novelty else ()))
+
+    @property
     def model(self) -> ModelRef:
         """The model as results name it."""
         return ModelRef(

@@ -53,14 +53,20 @@ def _model_trouble(model: str, folders: Mapping[str, Path]) -> str:
     if model not in folders:
         return f"there is no model {model}; here are: {', '.join(sorted(folders))}"
     try:
-        weights = read_card(folders[model]).weights
-        with (folders[model] / weights.file).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files = read_card(folders[model]).files
+        troubles = (_file_trouble(folders[model] / file.file, file.sha256) for file in files)
+        return next(filter(None, troubles), "")
     except ModelError as error:
         return str(error)
+
+
+def _file_trouble(path: Path, sha256: str) -> str:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        return f"{error.filename}: the weights cannot be read: {error.strerror}"
-    return "" if digest == weights.sha256 else f"{file.name}: is not the file that the card names"
+        return f"{path}: cannot be read: {error.strerror}"
+    return "" if digest == sha256 else f"{path}: is not the file that the card names"
 
 
 def _models(settings: Settings) -> list[str]:

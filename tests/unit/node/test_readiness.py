@@ -1,6 +1,7 @@
 """What would keep the node from its work is found before it starts."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,17 +74,32 @@ SHIPPED_MODEL = SHIPPED / "demonstration"
 CARD = (SHIPPED_MODEL / "model.toml").read_text("utf-8")
 
 
-def test_a_model_that_is_whole_is_not_broken(tmp_path: Path) -> None:
-    whole = (SHIPPED_MODEL / "weights.safetensors").read_bytes()
+def whole_model(folder: Path) -> Settings:
+    ready = own_model(folder, CARD, None)
+    for file in SHIPPED_MODEL.glob("*.safetensors"):
+        shutil.copy(file, folder / "models" / "own")
+    return ready
 
-    assert broken_pipelines(own_model(tmp_path, CARD, whole)) == {}
+
+def test_a_model_that_is_whole_is_not_broken(tmp_path: Path) -> None:
+    assert broken_pipelines(whole_model(tmp_path)) == {}
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED_MODEL.glob("*.safetensors")), ids=lambda f: f.stem)
+def test_every_file_of_numbers_is_the_one_that_the_card_names(tmp_path: Path, file: Path) -> None:
+    altered = whole_model(tmp_path)
+    (tmp_path / "models" / "own" / file.name).write_bytes(b"other numbers")
+
+    (why,) = broken_pipelines(altered).values()
+
+    assert why == f"{tmp_path}/models/own/{file.name}: is not the file that the card names"
 
 
 @pytest.mark.parametrize(
     ("card", "weights", "word"),
     [
         ("name = 1", b"", "model.toml"),
-        (CARD, None, "weights cannot be read"),
+        (CARD, None, "cannot be read"),
         (CARD, b"half", "is not the file that the card names"),
     ],
     ids=["card", "no weights", "other weights"],
