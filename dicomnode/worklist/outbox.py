@@ -96,8 +96,9 @@ def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
 
 
 def cancel(tx: Connection, job: Job, *, now: datetime) -> None:
-    """Owe nothing more for this job."""
-    free = {"lease": None, "lease_until": None}
+    """Owe nothing more for this job; what a courier has taken counts as tried, as it may arrive."""
+    taken = sa.case((deliveries.c.lease.is_not(None), 1), else_=0)
+    free = {"lease": None, "lease_until": None, "attempts": deliveries.c.attempts + taken}
     stop = {"state": DeliveryState.CANCELLED, "updated_at": now} | free
     tx.execute(sa.update(deliveries).where(deliveries.c.job_id == job.id, _OWED).values(stop))
 
@@ -179,8 +180,6 @@ def record(
     still_owed = tx.execute(sa.update(deliveries).where(mine).values(values)).rowcount == 1
     if not still_owed:  # cancelled or sent by another meanwhile; the peer may have it all the same
         message = f"{message} (no longer owed)"
-        tried = sa.update(deliveries).where(deliveries.c.id == delivery.id)
-        tx.execute(tried.values(attempts=deliveries.c.attempts + 1))
     detail = f"{delivery.kind} to {delivery.peer}: {message}"
     history.note(tx, delivery.study_uid, state, now=now, job_id=delivery.job_id, detail=detail)
     if still_owed:
