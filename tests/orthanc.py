@@ -16,12 +16,17 @@ import pytest
 from tests.factories import make_peer
 from tests.pacs import free_port
 
-__all__ = ["DICOMWEB", "WEB_VIEWER", "Orthanc"]
+__all__ = ["DICOMWEB", "WEB_VIEWER", "Orthanc", "with_plugins"]
 
 # where Debian puts plugins: packages orthanc-dicomweb and orthanc-webviewer
 _PLUGINS = Path("/usr/share/orthanc/plugins")
 DICOMWEB = _PLUGINS / "libOrthancDicomWeb.so"
 WEB_VIEWER = _PLUGINS / "libOrthancWebViewer.so"
+
+
+def with_plugins(*plugins: Path) -> dict[str, object]:
+    """Settings that load them."""
+    return {"Plugins": [str(plugin) for plugin in plugins], "DicomWeb": {"Enable": True}}
 
 
 class Orthanc:
@@ -41,7 +46,6 @@ class Orthanc:
         own = {
             "StorageDirectory": str(folder / "storage"),
             "IndexDirectory": str(folder / "storage"),
-            "Plugins": [],
             "HttpPort": int(self.http.rpartition(":")[2]),
             "DicomPort": self.peer.port,
             "DicomAet": "ORTHANC",
@@ -49,7 +53,7 @@ class Orthanc:
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
         }
-        self._config.write_text(json.dumps({**settings, **own}))
+        self._config.write_text(json.dumps({"Plugins": [], **settings, **own}))
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(

@@ -120,7 +120,7 @@ def _grey(study: str, number: int, frames: Any, **changes: Any) -> Dataset:
         "SeriesInstanceUID": uid("gallery series", study),
         "SOPInstanceUID": uid("gallery image", study, number),
         "PatientName": "SYNTHETIC^ONE",
-        "PatientID": f"SYNTHETIC-{study}"[:64],
+        "PatientID": f"SYNTHETIC-{study.replace(' ', '-')}",
         "SeriesNumber": 1,
         "PixelData": frames.tobytes(),
     }

@@ -15,7 +15,7 @@ from tests.browser import chromium
 from tests.gallery.drawn import Picture
 from tests.gallery.studies import Study
 from tests.ohif import looking
-from tests.orthanc import DICOMWEB, WEB_VIEWER, Orthanc
+from tests.orthanc import DICOMWEB, WEB_VIEWER, Orthanc, with_plugins
 from tests.tools import ohif_folder
 
 __all__ = ["in_viewers"]
@@ -34,7 +34,7 @@ def in_viewers(
     plugins = [file for file in (DICOMWEB, WEB_VIEWER) if file.exists()]
     with (
         TemporaryDirectory() as name,
-        Orthanc(Path(name), {"Plugins": list(map(str, plugins))}) as archive,
+        Orthanc(Path(name), with_plugins(*plugins)) as archive,
     ):
         for study in studies:
             for part in study.parts():
@@ -60,7 +60,7 @@ def _in_ohif(
                 file = f"{study.name.replace(' ', '-').lower()}-ohif-{kind}.png"
                 title = f"OHIF: {ds.SeriesDescription}"
                 try:
-                    seen = viewer.at(study.uid, int(ds.SeriesNumber))
+                    seen = viewer.at(study.uid, ds)
                 except Error as error:
                     note = str(error).partition("\n")[0]
                     shown[study.name].append(Picture(title=title, note=note))
