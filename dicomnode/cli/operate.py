@@ -22,7 +22,7 @@ from dicomnode.cli.output import (
     print_table,
     progress,
 )
-from dicomnode.config.load import load
+from dicomnode.config.load import Settings, load
 from dicomnode.config.template import write_commented
 from dicomnode.deliver.sender import send as send_files
 from dicomnode.dicom import network
@@ -64,7 +64,7 @@ def check(
     """Check the configuration and all that it names; ask each peer whether it hears us.
 
     Files, models, storage, database, address and port. Exit code 3 where one of these is wrong, 1
-    where only a peer is silent.
+    where only a peer is silent that the node calls. One that only sends may have no listener.
     """
     with errors():
         settings = load(config)
@@ -72,7 +72,8 @@ def check(
     title = settings.node.receive.ae_title
     peers = {} if offline else settings.peers
     answers = {name: network.echo(peer, title) for name, peer in peers.items()}
-    ok = not found and all(answer.ok for answer in answers.values())
+    called = _called(settings)
+    ok = not found and all(answer.ok for name, answer in answers.items() if name in called)
     if as_json:
         heard = {name: asdict(answer) for name, answer in answers.items()}
         print_json({"ok": ok, "problems": found, "peers": heard})
@@ -82,14 +83,25 @@ def check(
         for problem in found:
             console.print(Text.assemble(("wrong  ", "bold red"), problem), soft_wrap=True)
         if answers:
-            rows = [_heard(settings.peers[name], answer) for name, answer in answers.items()]
+            rows = [
+                _heard(settings.peers[name], answer, called=name in called)
+                for name, answer in answers.items()
+            ]
             print_table(["peer", "AE title", "address", "C-ECHO"], rows)
     if not ok:
         raise typer.Exit(3 if found else 1)
 
 
-def _heard(peer: Peer, answer: network.EchoAnswer) -> tuple[str | Text, ...]:
-    words = Text(answer.message, "green" if answer.ok else "bold red")
+def _called(settings: Settings) -> set[str]:
+    """Names of the peers that the node opens associations to."""
+    asked = {name for name, peer in settings.peers.items() if peer.answers_find}
+    return asked.union(*(pipe.destinations for pipe in settings.pipelines.values()))
+
+
+def _heard(peer: Peer, answer: network.EchoAnswer, *, called: bool) -> tuple[str | Text, ...]:
+    words = Text(answer.message, "green" if answer.ok else "bold red" if called else "dim")
+    if not answer.ok and not called:
+        words.append(" (it only sends to us)")
     return peer.name, peer.ae_title, f"{peer.host}:{peer.port}", words
 
 

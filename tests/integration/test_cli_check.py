@@ -50,6 +50,19 @@ def test_check_fails_when_a_peer_does_not_hear_us(tmp_path: Path) -> None:
     assert call("check", "--offline", "--config", config).exit_code == 0
 
 
+def test_check_does_not_fail_for_a_modality_that_only_sends(
+    tmp_path: Path, archive: FakePacs
+) -> None:
+    config = configure(tmp_path, peer_port=archive.peer.port)
+    modality = f'ae_title = "XRAY1"\nhost = "127.0.0.1"\nport = {free_port()}\nmay_send = true\n'
+    (config / "peers" / "xray.toml").write_text(modality)
+
+    result = call("check", "--config", config)
+
+    assert result.exit_code == 0
+    assert "it only sends to us" in " ".join(result.stdout.split())
+
+
 def test_check_finds_a_model_that_is_not_there(tmp_path: Path) -> None:
     config = configure(tmp_path, pipeline='model = "brain"\n')
 
