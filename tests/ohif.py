@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page, Route
+from pydicom import Dataset
 
 from tests.browser import chromium
 from tests.tools import ohif_folder
@@ -128,11 +129,8 @@ class Looking:
         if kind in ("error", "warning") and not _OF_THE_BROWSER.search(text):
             self._errors.append(f"{kind}: {text}")
 
-    def at(self, study_uid: str, series: int | None = None, panel: bool = False) -> Seen:
-        """Open a study, and in it the series of that Series Number.
-
-        `panel`: with the list of measurements open, which makes the viewport narrow.
-        """
+    def at(self, study_uid: str, result: Dataset) -> Seen:
+        """Open a study, and in it the series of a result, which is found by number and name."""
         self._errors.clear()
         page = self._page
         page.goto(f"{self._url}/viewer?StudyInstanceUIDs={study_uid}")
@@ -141,12 +139,10 @@ class Looking:
         thumbnails = page.locator("[data-cy^=study-browser-thumbnail]")
         thumbnails.first.wait_for(timeout=90_000)
         _until_lit(page, pane, 30)
-        if panel:
-            page.locator("[data-cy=trackedMeasurements-btn]").click()
-        if series is not None:
-            chosen = page.locator(f"[data-cy^=study-browser-thumbnail][data-series='{series}']")
-            chosen.first.scroll_into_view_if_needed()
-            chosen.first.dblclick()
+        numbered = f"[data-cy^=study-browser-thumbnail][data-series='{result.SeriesNumber}']"
+        chosen = page.locator(numbered).filter(has_text=result.SeriesDescription).first
+        chosen.scroll_into_view_if_needed()
+        chosen.dblclick()
         self._settle()
         lit = _until_lit(page, pane, 4)
         return Seen(
