@@ -153,12 +153,14 @@ class Cause(StrEnum):
 
     NO_IMAGE = "no-image"  #: none of the objects is an image, or they are gone
     MODALITY = "modality"  #: the model is for other modalities
-    VIEW = "view"  #: the model is for other views, such as a frontal one
+    VIEW = "view"  #: the model is for other views
     SIZE = "size"  #: too few pixels, or too few grey levels
     PIXELS = "pixels"  #: pixel data that cannot be read here
     UNFAMILIAR = "unfamiliar"  #: nothing like what the model was trained on
+    NONE_FITS = "none-fits"  #: no image is one that the model is for, for different reasons
     INCOMPLETE = "incomplete"  #: images are missing, and the pipeline says: do not process
     MODEL_FAILED = "model-failed"  #: the model is unusable, or broke
+    RECALLED = "recalled"  #: this version of the model was recalled
 
 
 class NotAnalysable(DicomnodeError):
