@@ -9,11 +9,14 @@ PYTEST  = $(BIN)/python -m pytest
 demo: $(VENV)/.installed
 	$(BIN)/dicomnode demo $(ARGS)
 
+# What works alone runs side by side; what starts whole programs and kills them, one after the other.
+SIDE_BY_SIDE = tests/unit tests/docs tests/integration
+IN_TURN      = tests/interop tests/crash tests/fuzz tests/gallery
 test: $(VENV)/.dev
-	$(PYTEST) tests
+	$(PYTEST) -n auto --maxprocesses 4 $(SIDE_BY_SIDE)
+	$(PYTEST) $(IN_TURN)
 
-check: $(VENV)/.dev lint
-	$(PYTEST) tests
+check: lint test
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
