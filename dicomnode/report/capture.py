@@ -112,7 +112,7 @@ def _add_image(
     """General Image module; what the source says of its pixels is true of ours."""
     ds.ImageType = ["DERIVED", "SECONDARY"]
     ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
-    identity.put(ds, "PatientOrientation", value(header, "PatientOrientation"))
+    identity.add_orientation(ds, header)
     for keyword in ("BurnedInAnnotation", "RecognizableVisualFeatures"):
         if (found := value(header, keyword)) in ("YES", "NO"):
             identity.put(ds, keyword, found)

@@ -26,6 +26,7 @@ __all__ = [
     "Answer",
     "add_body_part",
     "add_equipment",
+    "add_orientation",
     "add_series",
     "copied",
     "local_time",
@@ -54,6 +55,7 @@ _ENUMERATED = {
 }
 _ROOM = {"LO": 64, "SH": 16}  # characters of one value, PS3.5 Table 6.2-1
 
+_DIRECTIONS = re.compile(r"[APRLHF]{1,3}\\[APRLHF]{1,3}")
 _ZONE = re.compile(r"([+-])(\d\d)([0-5]\d)")
 
 
@@ -113,11 +115,12 @@ def _put_known(ds: Dataset, header: Dataset, keywords: Sequence[str]) -> None:
     """What the source says of itself, where it says it, and as far as it has room."""
     for keyword in keywords:
         if found := value(header, keyword):
-            parts = found.split("\\")
+            parts = [part for part in found.split("\\") if part.strip()]
             if dictionary_VM(keyword) == "1":
                 parts = ["/".join(parts)]
             room = _ROOM.get(dictionary_VR(keyword))
-            put(ds, keyword, "\\".join(part[:room].rstrip() for part in parts))
+            if told := "\\".join(part[:room].rstrip() for part in parts):
+                put(ds, keyword, told)
 
 
 def local_time(made_at: datetime, ds: Dataset) -> datetime:
@@ -152,10 +155,17 @@ def add_series(ds: Dataset, answer: Answer, order: Order, uid: str, title: str, 
 def add_body_part(ds: Dataset, header: Dataset) -> None:
     """Body part and side, of General Series: the side is type 2C, asked for of a paired part."""
     part, side = value(header, "BodyPartExamined"), value(header, "Laterality")
+    part = "" if "\\" in part else part
     if part:
         put(ds, "BodyPartExamined", part)
     if not part or side in ("L", "R"):
         put(ds, "Laterality", side if side in ("L", "R") else "")
+
+
+def add_orientation(ds: Dataset, header: Dataset) -> None:
+    """Patient Orientation (PS3.3 C.7.6.1.1.1): empty where the source has no two directions."""
+    told = value(header, "PatientOrientation")
+    put(ds, "PatientOrientation", told if _DIRECTIONS.fullmatch(told) else "")
 
 
 def add_equipment(ds: Dataset, header: Dataset, model: ModelRef | None, order: Order) -> None:
@@ -176,9 +186,9 @@ def add_equipment(ds: Dataset, header: Dataset, model: ModelRef | None, order: O
     put(processing, "StationName", order.ae_title)
     put(processing, "ContributionDateTime", _date_time(order.made_at))
     ds.ContributingEquipmentSequence = [processing]
-    if value(header, "Manufacturer"):  # type 1 of an item
-        acquisition = _contribution(codes.ACQUISITION_EQUIPMENT)
-        _put_known(acquisition, header, _MODALITY)
+    acquisition = _contribution(codes.ACQUISITION_EQUIPMENT)
+    _put_known(acquisition, header, _MODALITY)
+    if "Manufacturer" in acquisition:  # type 1 of an item
         ds.ContributingEquipmentSequence = [acquisition, processing]
 
 

@@ -99,7 +99,7 @@ def _segmentation(making: Making, segments: Sequence[_Segment], number: int) -> 
     _add_dimension(ds, making.uid(ResultKind.SEG, "dimensions", str(number)))
     _add_functional_groups(ds, segments)
     if not plane:
-        identity.put(ds, "PatientOrientation", value(header, "PatientOrientation"))  # type 2C
+        identity.add_orientation(ds, header)  # type 2C
     return ds
 
 

@@ -215,3 +215,29 @@ def test_leaves_out_a_modality_that_does_not_say_who_made_it() -> None:
     identity.add_equipment(ds, make_header(Manufacturer=None), MODEL, ORDER)
     (only,) = ds.ContributingEquipmentSequence
     assert only.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [(b"L\\F", ["L", "F"]), (b"P\\FL", ["P", "FL"]), (b"L", ""), (b"X\\Y", ""), (b"L\\F\\A", "")],
+)
+def test_an_orientation_that_is_none_is_left_empty(told: bytes, kept: str | list[str]) -> None:
+    ds = Dataset()
+    identity.add_orientation(ds, raw_header(PatientOrientation=told))
+    assert (ds.PatientOrientation or "") == kept
+
+
+def test_of_two_body_parts_none_is_the_one() -> None:
+    ds = Dataset()
+    identity.add_body_part(ds, raw_header(BodyPartExamined=b"HAND\\FOOT"))
+    assert "BodyPartExamined" not in ds
+    assert ds.Laterality == ""
+
+
+@pytest.mark.parametrize("nothing", [b"\\", b" \\ "])
+def test_values_that_are_all_empty_are_as_if_absent(nothing: bytes) -> None:
+    header = raw_header(Manufacturer=nothing, DeidentificationMethod=nothing)
+    assert "DeidentificationMethod" not in identity.copied(header)
+    ds = Dataset()
+    identity.add_equipment(ds, header, MODEL, ORDER)
+    assert len(ds.ContributingEquipmentSequence) == 1
