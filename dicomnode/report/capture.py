@@ -100,7 +100,8 @@ def _new(patient: Dataset, header: Dataset, uid: str) -> Dataset:
     ds.SOPClassUID = SecondaryCaptureImageStorage
     ds.SOPInstanceUID = uid
     # The source's modality, if it is an image: with OT, OHIF lays a cine bar over the picture.
-    ds.Modality = (value(header, "Rows") and value(header, "Modality")) or "OT"
+    modality = value(header, "Modality") if value(header, "Rows") else ""
+    ds.Modality = "OT" if "\\" in modality else modality or "OT"
     ds.ConversionType = "WSD"
     identity.add_body_part(ds, header)
     return ds

@@ -200,6 +200,10 @@ def test_a_notice_about_what_is_no_image_takes_no_modality_from_it() -> None:
     assert ds.Modality == "DX"
 
 
+def test_of_two_modalities_none_is_the_one() -> None:
+    assert picture_of(made(make_source(raw_header(Modality=b"DX\\CR")))).Modality == "OT"
+
+
 def test_a_notice_needs_no_model() -> None:
     refusal = Refusal(cause=Cause.MODEL_FAILED, detail="", model=None)
     ds = notice_capture(make_header(), refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
