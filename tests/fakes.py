@@ -19,7 +19,7 @@ from dicomnode.records import (
     Verdict,
 )
 from dicomnode.storage.database import Connection, Database
-from tests.worklist import make_results, wanted
+from tests.worklist import MODEL, make_results, wanted
 
 __all__ = ["FakeAnalysis", "FakeSend", "LeavingDatabase", "RememberingListener"]
 
@@ -120,6 +120,9 @@ class FakeAnalysis:
         self.while_refusing: Callable[[Job], None] = lambda job: None
         self.before_recording: Callable[[Job], None] = lambda job: None
         self.notices = wanted("pacs")
+
+    def model(self, job: Job) -> str:
+        return MODEL
 
     def analyse(self, case: Case) -> Sequence[Result]:
         self.seen.append(case)

@@ -27,6 +27,7 @@ from dicomnode.errors import (
     ReportError,
     Unreadable,
 )
+from dicomnode.node.stopped import tag
 from dicomnode.node.worker import Case
 from dicomnode.records import FrameRef, Job, ModelRef, Prediction, Refusal, Result, ResultKind
 from dicomnode.report.notice import make_notices
@@ -63,6 +64,11 @@ class StudyAnalysis:
     def destinations_of_notices(self, job: Job) -> Mapping[str, frozenset[ResultKind]]:
         """The same for notices; empty where nobody wants any."""
         return self._pipeline(job).wanted_notices
+
+    def model(self, job: Job) -> str:
+        """The pipeline's model, as `name@version`; empty where its card cannot be read."""
+        model = self._name(self._pipeline(job).model)
+        return tag(model) if model else ""
 
     def analyse(self, case: Case) -> Sequence[Result]:
         """Results of one job; the same job gives the same bytes, however often it runs.

@@ -25,6 +25,7 @@ from dicomnode.node.promises import Promises
 from dicomnode.node.receivers import Receivers
 from dicomnode.node.registrar import Registrar
 from dicomnode.node.service import Service
+from dicomnode.node.stopped import log_stopped
 from dicomnode.node.timers import Timers
 from dicomnode.receive.commitment import take
 from dicomnode.receive.desk import FrontDesk
@@ -87,6 +88,7 @@ def build_service(config: Path, settings: Settings) -> Service:
         upgrade(database)
         take_back(holder)  # what the workers of an earlier life held
         name_strangers(Spool(store.folder), settings.peers.values())
+        log_stopped(settings, database)
 
     return Service(
         store,

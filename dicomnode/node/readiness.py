@@ -16,9 +16,9 @@ from dicomnode.config.settings import ReceiveSettings, StorageSettings
 from dicomnode.dicom import network
 from dicomnode.errors import ConfigError, DicomnodeError, ModelError
 from dicomnode.node.build import open_worklist
+from dicomnode.node.stopped import stopped_pipelines
 from dicomnode.receive.server import tls_context
 from dicomnode.records import Peer
-from dicomnode.worklist.schema import is_there
 
 __all__ = ["broken_pipelines", "problems"]
 
@@ -106,14 +106,14 @@ def _folder_trouble(folder: Path) -> str:
 
 
 def _database(settings: Settings) -> list[str]:
-    if not settings.node.worklist.url:
-        return []
+    """That it does not answer, or what it says of recalled models; none is made by asking."""
     try:
         with closing(open_worklist(settings)) as database:
-            is_there(database)
+            stopped = stopped_pipelines(settings, database)
     except DicomnodeError as error:
-        return [f"node.toml: worklist.url: {error}"]
-    return []
+        key = "worklist.url" if settings.node.worklist.url else "storage.folder"
+        return [f"node.toml: {key}: {error}"]
+    return [f"pipelines/{name}.toml: {why}" for name, why in stopped.items()]
 
 
 def _tls(receive: ReceiveSettings) -> list[str]:

@@ -27,7 +27,7 @@ from dicomnode.log import working_on
 from dicomnode.records import InstanceRef, Job, Result, ResultKind
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, queue, results
+from dicomnode.worklist import jobs, queue, recall, results
 
 __all__ = ["Analysis", "Case", "Worker"]
 
@@ -49,6 +49,10 @@ class Case:
 
 class Analysis(Protocol):
     """What the worker needs of the thinking stages; results in the order in which they leave."""
+
+    def model(self, job: Job) -> str:
+        """The model that answers, as `name@version`; empty where it cannot be read."""
+        ...
 
     def analyse(self, case: Case) -> Sequence[Result]:
         """Classify the images and build the results."""
@@ -129,6 +133,8 @@ class Worker:
     def _analyse(self, job: Job) -> tuple[Cause, str] | None:
         """See the job through; or why it gets no answer, in words, if it is not tried again."""
         try:
+            with self._database.reading() as tx:
+                recall.demand_standing(tx, [self._analysis.model(job)])
             case = self._case(job)
             self._finish(case, self._analysis.analyse(case))
         except (DatabaseAway, LeaseLost, PatientsDiffer, StoreError):

@@ -14,7 +14,7 @@ from dicomnode.errors import Cause, LeaseLost, WrongStep
 from dicomnode.records import Job, Result, ResultKind, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import jobs as _jobs
-from dicomnode.worklist import outbox, results
+from dicomnode.worklist import outbox, recall, results
 from dicomnode.worklist.jobs import move
 from dicomnode.worklist.states import OPEN
 from dicomnode.worklist.tables import instances, jobs, studies
@@ -101,7 +101,13 @@ def finish(
 
     `refused` and `because` where the results are notices, which say that there are none and why.
     Where nobody is owed anything, the job ends with that.
+
+    Raises:
+        LeaseLost: the job is no longer this worker's.
+        NotAnalysable: the results are of a model that was recalled meanwhile.
     """
+    if refused is None:
+        recall.demand_standing(tx, (result.model for result in made), until_end=True)
     said = {"refused": refused, "because": because, "reason": because, "attempts": 0}
     move(tx, job, State.REPORTED, now=now, detail=because, values=said)
     outbox.owe(tx, job, made, wanted, now=now)

@@ -1,22 +1,45 @@
 """Recall: what peers have of a model's results, and how these are withdrawn.
 
 A job whose results are recalled is owed to its peers once more: not the results, but what says that
-they no longer stand. Nothing is deleted, here or there.
+they no longer stand. Nothing is deleted, here or there. The model itself is stopped: from then on
+no job ends with results of it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from dicomnode.records import DeliveryState, InstanceRef, Job, Result, ResultKind, State
-from dicomnode.storage.database import Connection
+from dicomnode.errors import Cause, NotAnalysable
+from dicomnode.records import (
+    DeliveryState,
+    InstanceRef,
+    Job,
+    Result,
+    ResultKind,
+    State,
+    WithdrawalReason,
+)
+from dicomnode.storage.database import Connection, insert_new, one_at_a_time
 from dicomnode.worklist import history, outbox
 from dicomnode.worklist import jobs as _jobs
-from dicomnode.worklist.tables import deliveries, jobs, results
+from dicomnode.worklist.tables import deliveries, jobs, recalls, results
 
-__all__ = ["Standing", "hold_back", "jobs_of", "models", "standing", "withdraw"]
+__all__ = [
+    "Standing",
+    "demand_standing",
+    "hold_back",
+    "jobs_of",
+    "models",
+    "reinstate",
+    "standing",
+    "stop",
+    "stopped",
+    "withdraw",
+]
+
+_ENDING = "ending jobs with results"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +49,42 @@ class Standing:
     ref: InstanceRef
     kind: ResultKind
     peers: tuple[str, ...]  #: names, in order
+
+
+def stop(tx: Connection, model: str, reason: WithdrawalReason, *, now: datetime) -> None:
+    """Let no job end with results of this model, `name@version`; the first reason stands."""
+    one_at_a_time(tx, _ENDING)
+    insert_new(tx, recalls, [{"model": model, "reason": reason, "at": now}], recalls.c.model)
+
+
+def reinstate(tx: Connection, model: str) -> bool:
+    """Let jobs have results of this model again; False where it was not stopped.
+
+    What was withdrawn of it stays withdrawn.
+    """
+    return tx.execute(sa.delete(recalls).where(recalls.c.model == model)).rowcount == 1
+
+
+def stopped(tx: Connection) -> dict[str, WithdrawalReason]:
+    """The models that were stopped, as `name@version`, and why."""
+    rows = tx.execute(sa.select(recalls.c.model, recalls.c.reason).order_by(recalls.c.model))
+    return {row.model: WithdrawalReason(row.reason) for row in rows}
+
+
+def demand_standing(tx: Connection, of: Iterable[str], *, until_end: bool = False) -> None:
+    """No result may be of a model that was stopped, `name@version`.
+
+    With `until_end`, none of them is stopped before the transaction ends, either: who stops one
+    then finds what was made.
+
+    Raises:
+        NotAnalysable: one was.
+    """
+    if until_end:
+        one_at_a_time(tx, _ENDING)
+    gone = stopped(tx)
+    for model in (model for model in of if model in gone):
+        raise NotAnalysable(f"{model} was recalled: {gone[model]}", Cause.RECALLED)
 
 
 def models(tx: Connection) -> list[str]:

@@ -8,13 +8,13 @@ from alembic import command
 from alembic.config import Config
 
 from dicomnode.storage.database import Database, one_at_a_time
-from dicomnode.worklist.tables import jobs
+from dicomnode.worklist.tables import metadata
 
 __all__ = ["is_there", "upgrade"]
 
 
 def is_there(database: Database) -> bool:
-    """Has a node made its tables here? Asks without creating so much as a file.
+    """Has a node of this version made its tables here? Asks without creating so much as a file.
 
     Raises:
         DatabaseAway: the database does not answer.
@@ -23,7 +23,7 @@ def is_there(database: Database) -> bool:
     if database.url.get_backend_name() == "sqlite" and not file.is_file():
         return False
     with database.reading() as tx:
-        return sa.inspect(tx).has_table(jobs.name)
+        return metadata.tables.keys() <= set(sa.inspect(tx).get_table_names())
 
 
 def upgrade(database: Database, to: str = "head") -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "jobs",
     "matches",
     "metadata",
+    "recalls",
     "results",
     "studies",
 ]
@@ -118,6 +119,15 @@ results = sa.Table(
     sa.Column("withdrawn_at", UTCDateTime),  # when it was recalled
     sa.Column("created_at", UTCDateTime, nullable=False),
     sqlite_autoincrement=True,
+)
+
+#: Model versions that were recalled: no job gives a result of them any more.
+recalls = sa.Table(
+    "recalls",
+    metadata,
+    sa.Column("model", Words, primary_key=True),  # name@version
+    sa.Column("reason", sa.String(16), nullable=False),
+    sa.Column("at", UTCDateTime, nullable=False),
 )
 
 #: What peers were asked to confirm (Storage Commitment, PS3.4 Annex J).

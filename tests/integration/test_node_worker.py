@@ -22,16 +22,17 @@ from dicomnode.errors import (
     StoreFull,
 )
 from dicomnode.node.worker import Worker
-from dicomnode.records import Job, ResultKind, State, Verdict
+from dicomnode.records import Job, ResultKind, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, outbox, queue, results, studies
+from dicomnode.worklist import jobs, outbox, queue, recall, results, studies
 from tests.factories import STUDY_UID
 from tests.fakes import FakeAnalysis, LeavingDatabase
 from tests.node import make_store, study_history
 from tests.running import until
 from tests.worklist import (
     BOTH,
+    MODEL,
     delivered_job,
     enter,
     make_ref,
@@ -544,3 +545,58 @@ def test_an_outage_in_the_middle_of_a_job_is_outlived_by_the_heartbeat(
     assert bench.job(job).state is State.REPORTED
     assert [event.event for event in study_history(database)].count("running") == 1
     database.close()
+
+
+# --- a model that was recalled --------------------------------------------------------------
+
+
+def stop(database: Database) -> None:
+    with database.transaction() as tx:
+        recall.stop(tx, MODEL, WithdrawalReason.SAFETY, now=datetime.now(UTC))
+
+
+def test_nothing_is_analysed_by_a_recalled_model_until_it_is_reinstated(
+    database: Database, tmp_path: Path
+) -> None:
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+    stop(database)
+
+    assert bench.worker().work_once()
+
+    assert bench.analysis.seen == []
+    assert bench.analysis.refused == [(Cause.RECALLED, f"{MODEL} was recalled: safety")]
+    bench.deliver()
+    assert (bench.job(job).state, bench.job(job).refused) == (State.NOT_ANALYSED, Cause.RECALLED)
+    with database.transaction() as tx:
+        assert recall.reinstate(tx, MODEL)
+        assert not recall.reinstate(tx, MODEL)
+        again = queue.retry(tx, job.id, now=datetime.now(UTC))
+    assert bench.worker().work_once()
+    assert (bench.job(again).refused, len(bench.analysis.seen)) == (None, 1)
+
+
+@pytest.mark.parametrize("moment", ["while_working", "before_recording"])
+def test_a_model_that_is_recalled_while_it_works_gives_no_result(
+    moment: str, database: Database, tmp_path: Path
+) -> None:
+    bench = Bench(database, tmp_path / "node")
+    job = bench.ready()
+    setattr(bench.analysis, moment, lambda _: stop(database))
+
+    assert bench.worker().work_once()
+
+    assert len(bench.analysis.seen) == 1
+    assert [cause for cause, _ in bench.analysis.refused] == [Cause.RECALLED]
+    bench.deliver()
+    assert (bench.job(job).state, bench.job(job).refused) == (State.NOT_ANALYSED, Cause.RECALLED)
+
+
+def test_another_model_goes_on(bench: Bench) -> None:
+    with bench.database.transaction() as tx:
+        recall.stop(tx, f"{MODEL}.1", WithdrawalReason.SAFETY, now=datetime.now(UTC))
+    bench.ready()
+
+    bench.worker().work_once()
+
+    assert bench.analysis.refused == []

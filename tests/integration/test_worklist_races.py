@@ -9,13 +9,14 @@ from typing import TypeVar
 
 import pytest
 
-from dicomnode.errors import LeaseLost, WrongStep
-from dicomnode.records import Job, ResultKind, State, Verdict
+from dicomnode.errors import LeaseLost, NotAnalysable, WrongStep
+from dicomnode.records import Job, ResultKind, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import arrivals, jobs, queue, recall, results, retention, studies
 from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
+    MODEL,
     NOW,
     PIPELINE,
     after,
@@ -221,6 +222,32 @@ def test_results_are_not_owed_for_a_job_that_is_being_cancelled(database: Databa
 
     with database.reading() as tx:
         assert not results.exist_for(tx, job)
+
+
+def test_a_model_that_is_recalled_while_a_job_ends_finds_its_results_or_stops_it(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        first, second = running_job(tx), running_job(tx, study_uid=uid("another"))
+
+    def finish(job: Job) -> Callable[[Connection], None]:
+        return lambda tx: queue.finish(tx, job, make_results(job), wanted("pacs"), now=NOW)
+
+    def stop(tx: Connection) -> list[int]:
+        recall.stop(tx, MODEL, WithdrawalReason.SAFETY, now=NOW)
+        return recall.jobs_of(tx, MODEL)
+
+    _, found = race(database, finish(first), stop)
+    assert found == [first.id]
+    with database.transaction() as tx:
+        assert recall.reinstate(tx, MODEL)
+
+    with pytest.raises(NotAnalysable, match=f"{MODEL} was recalled: safety"):
+        race(database, stop, finish(second))
+
+    with database.reading() as tx:
+        assert not results.exist_for(tx, second)
+        assert jobs.get(tx, second.id).state is State.RUNNING
 
 
 # --- deliveries -----------------------------------------------------------------------------

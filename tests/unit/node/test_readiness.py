@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,11 +11,17 @@ import pytest
 
 from dicomnode.classify.card import SHIPPED
 from dicomnode.config.load import Settings, load
+from dicomnode.node.build import open_store, open_worklist
 from dicomnode.node.readiness import broken_pipelines, problems
+from dicomnode.node.stopped import log_stopped, models_in_use
+from dicomnode.records import WithdrawalReason
+from dicomnode.worklist import recall
+from dicomnode.worklist.schema import upgrade
 from tests.certificates import write_certificate
 from tests.cli import configure
 from tests.pacs import free_port, pacs
 from tests.receiver import running
+from tests.worklist import NOW
 
 
 def settings(folder: Path, *, node: str = "", pipeline: str = "") -> Settings:
@@ -128,6 +135,32 @@ def test_a_folder_of_models_that_is_not_there_breaks_every_pipeline(tmp_path: Pa
 
     assert str(tmp_path / "gone") in broken_pipelines(gone)["all"]
     assert only(gone).startswith("node.toml: classify.models: ")
+
+
+def test_a_pipeline_of_a_recalled_model_is_named_and_what_takes_it_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready = settings(tmp_path)
+    model = models_in_use(ready)["all"]
+    open_store(ready).prepare()
+    with closing(open_worklist(ready)) as database:
+        upgrade(database)
+        with database.transaction() as tx:
+            recall.stop(tx, "other@1", WithdrawalReason.SAFETY, now=NOW)
+        assert problems(ready) == []
+        with database.transaction() as tx:
+            recall.stop(tx, model, WithdrawalReason.SAFETY, now=NOW)
+            recall.stop(tx, model, WithdrawalReason.QUALITY, now=NOW)
+
+        log_stopped(ready, database)
+
+    problem = only(ready)
+    assert problem.startswith(f"pipelines/all.toml: {model} was recalled (safety)")
+    assert f"results reinstate --model {model}" in problem
+    (line,) = caplog.records
+    assert (line.message, vars(line)["pipeline"]) == ("pipeline.recalled", "all")
+    off = settings(tmp_path / "off", pipeline="enabled = false\n")
+    assert models_in_use(off) == {}
 
 
 # --- storage --------------------------------------------------------------------------------

@@ -1,0 +1,61 @@
+"""Pipelines whose model version was recalled: their studies are not analysed."""
+
+import logging
+
+from dicomnode.classify.card import find_models, read_card
+from dicomnode.config.load import Settings
+from dicomnode.errors import ModelError
+from dicomnode.records import ModelRef
+from dicomnode.storage.database import Database
+from dicomnode.worklist import recall
+from dicomnode.worklist.schema import is_there
+
+__all__ = ["log_stopped", "models_in_use", "stopped_pipelines", "tag"]
+
+log = logging.getLogger(__name__)
+
+
+def tag(model: ModelRef) -> str:
+    """A model as the worklist and the commands name it: `name@version`."""
+    return f"{model.name}@{model.version}"
+
+
+def models_in_use(settings: Settings) -> dict[str, str]:
+    """The models of enabled pipelines, as `name@version`, where their cards can be read."""
+    try:
+        folders = find_models(settings.node.classify.models)
+    except ModelError:
+        return {}
+    found = {}
+    for name, pipeline in settings.pipelines.items():
+        try:
+            card = read_card(folders[pipeline.model])
+        except (KeyError, ModelError):
+            continue
+        if pipeline.enabled:
+            found[name] = tag(card.model)
+    return found
+
+
+def stopped_pipelines(settings: Settings, database: Database) -> dict[str, str]:
+    """The enabled pipelines whose model was recalled, each with words that say so.
+
+    Raises:
+        DatabaseAway: the database does not answer.
+    """
+    if not is_there(database):
+        return {}
+    with database.reading() as tx:
+        stopped = recall.stopped(tx)
+    return {
+        name: f"{model} was recalled ({stopped[model]}): nothing is analysed by it; name another "
+        f"version, or take the stop off with `dicomnode results reinstate --model {model}`"
+        for name, model in models_in_use(settings).items()
+        if model in stopped
+    }
+
+
+def log_stopped(settings: Settings, database: Database) -> None:
+    """Say it at the start of a node."""
+    for name, problem in stopped_pipelines(settings, database).items():
+        log.error("pipeline.recalled", extra={"pipeline": name, "problem": problem})
