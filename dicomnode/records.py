@@ -39,6 +39,7 @@ __all__ = [
     "Score",
     "State",
     "StoreRequest",
+    "Translation",
     "Verdict",
     "WithdrawalReason",
 ]
@@ -266,6 +267,7 @@ class OperatingPoint:
     positives: int  #: cases with the finding
     negatives: int  #: cases without it
     data: str  #: on what, in words
+    translations: Mapping[str, str] = field(default_factory=dict)  #: of `data` (RFC 5646)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +294,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """What a card says of its model, in another language; empty where it does not."""
+
+    disclaimer: str = ""
+    intended_use: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
     """Which model spoke: enough to name it in a result for ever."""
 
@@ -303,6 +313,8 @@ class ModelRef:
     disclaimer: str  #: said in every result, such as "demonstration, not for clinical use"
     explanation: str  #: the method of the heat map, such as "Grad-CAM"
     calibration: str = ""  #: how probabilities were calibrated, such as "temperature"; empty: not
+    views: tuple[str, ...] = ()  #: that the model is for, such as PA (0018,5101); empty: any
+    translations: Mapping[str, Translation] = field(default_factory=dict)  #: by language (RFC 5646)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

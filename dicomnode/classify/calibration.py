@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from dicomnode.classify.fitted import Calibration
 
-__all__ = ["probabilities"]
+__all__ = ["answered", "probabilities"]
+
+_DIGITS = 4  #: of an answer: one thread more or less changes none
 
 
 def probabilities(
@@ -28,6 +30,15 @@ def probabilities(
         for index, curve in enumerate(calibration.curves)
     ]
     return np.stack(bent, axis=-1)
+
+
+def answered(
+    logits: NDArray[np.float64], calibration: Calibration | None = None
+) -> NDArray[np.float64]:
+    """Probabilities as they are answered: rounded, and never so that one would be certain."""
+    surest = 10.0**-_DIGITS
+    rounded = probabilities(logits, calibration).round(_DIGITS)
+    return np.clip(rounded, surest, 1 - surest)
 
 
 def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from dicomnode.classify.fitted import Calibration, Fraction, Novelty, Table, Text, Weights
 from dicomnode.errors import ModelError
-from dicomnode.records import Concept, Interval, ModelRef, OperatingPoint
+from dicomnode.records import Concept, Interval, ModelRef, OperatingPoint, Translation
 
 __all__ = [
     "SHIPPED",
@@ -28,6 +28,7 @@ __all__ = [
     "Measures",
     "Method",
     "Shown",
+    "Spoken",
     "Weights",
     "find_models",
     "read_card",
@@ -165,6 +166,14 @@ class Evaluation(Table):
     images: PositiveInt
     seed: int
     measures: tuple[Measures, ...]
+    translations: Mapping[str, Text] = Field(default_factory=dict)  #: of `dataset` (RFC 5646)
+
+
+class Spoken(Table):
+    """What is said of the model, in another language; English stays where it is left out."""
+
+    disclaimer: Text | None = None
+    intended_use: Text | None = None
 
 
 class Card(Table):
@@ -175,6 +184,7 @@ class Card(Table):
     manufacturer: ShortText
     intended_use: Text
     disclaimer: Text  #: said in every result
+    translations: Mapping[str, Spoken] = Field(default_factory=dict)  #: by RFC 5646
     architecture: Architecture
     weights: Weights
     input: Input
@@ -211,6 +221,7 @@ class Card(Table):
                     positives=measured.positives,
                     negatives=measured.negatives,
                     data=self.evaluation.dataset,
+                    translations=self.evaluation.translations,
                 )
         return None
 
@@ -231,6 +242,13 @@ class Card(Table):
             disclaimer=self.disclaimer,
             explanation=_METHODS[self.explanation.method],
             calibration=self.calibration.method if self.calibration else "",
+            views=self.input.views,
+            translations={
+                language: Translation(
+                    disclaimer=said.disclaimer or "", intended_use=said.intended_use or ""
+                )
+                for language, said in self.translations.items()
+            },
         )
 
 

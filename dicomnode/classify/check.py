@@ -45,12 +45,19 @@ def blank(frame: Frame, recipe: Input) -> NotAnalysable | None:
 
 
 def refusal(left_out: Sequence[NotAnalysable]) -> NotAnalysable:
-    """Why there is no answer where every image was left out: all reasons, the commonest first."""
+    """Why there is no answer where every image was left out: all reasons, the commonest first.
+
+    `left_out` has one for each image.
+    """
     if not left_out:
         return NotAnalysable("none of the objects is an image", Cause.NO_IMAGE)
+    total = len(left_out)
+    if total == 1:
+        return left_out[0]
     reasons = Counter(str(reason) for reason in left_out).most_common()
-    cause = next(reason.cause for reason in left_out if str(reason) == reasons[0][0])
-    return NotAnalysable("; ".join(f"{words} ({count} in all)" for words, count in reasons), cause)
+    detail = ". ".join(f"{count} of {total} images: {words}" for words, count in reasons)
+    causes = {reason.cause for reason in left_out}
+    return NotAnalysable(detail, causes.pop() if len(causes) == 1 else Cause.NONE_FITS)
 
 
 def _modality(header: Dataset, recipe: Input) -> NotAnalysable | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dicomnode.classify.calibration import probabilities
+from dicomnode.classify.calibration import answered
 from dicomnode.classify.card import Card, Label, read_card
 from dicomnode.classify.check import blank, refusal
 from dicomnode.classify.explain import Explained, Explainer
@@ -20,10 +20,7 @@ from dicomnode.dicom.pixels import Frame
 from dicomnode.errors import ModelError, NotAnalysable
 from dicomnode.records import Finding, ModelRef, Prediction, Presence
 
-__all__ = ["DIGITS", "TorchClassifier", "load_classifier"]
-
-#: Probabilities are rounded to so many digits: one thread more or less changes no answer.
-DIGITS = 4
+__all__ = ["TorchClassifier", "load_classifier"]
 
 
 def load_classifier(folder: Path, device: str = "auto", threads: int = 0) -> "TorchClassifier":
@@ -111,13 +108,13 @@ class TorchClassifier:
             left_out.extend(misfits[:1])
 
     def _scores(self, tensor: torch.Tensor) -> list[float]:
-        """Probability of each label, calibrated and rounded."""
+        """Probability of each label, calibrated and rounded, and never certain."""
         with torch.inference_mode():
             logits = self._network(tensor[None].to(self._device))[0]
-        answer = probabilities(logits.double().cpu().numpy(), self._card.calibration)
+        answer = answered(logits.double().cpu().numpy(), self._card.calibration)
         if not np.all(np.isfinite(answer)):
             raise ModelError(f"{self._card.name}: the network answers with something not a number")
-        return [round(float(probability), DIGITS) for probability in answer]
+        return [float(probability) for probability in answer]
 
     def _explained(self, best: Sequence[tuple[float, Prepared]]) -> dict[int, Explained]:
         """Why each present label is; those of one frame go through the network together."""

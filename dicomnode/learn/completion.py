@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dicomnode.classify.calibration import probabilities
+from dicomnode.classify.calibration import answered
 from dicomnode.classify.card import Card, Evaluation
 from dicomnode.classify.fitted import Calibration, Novelty
-from dicomnode.classify.torch_classifier import DIGITS
 from dicomnode.classify.weights import save_weights
 from dicomnode.learn import novelty
 from dicomnode.learn.calibrate import platt, with_measures
@@ -66,10 +65,7 @@ def calibrated(card: Card, validation: Answers, held_out: Answers, dataset: str)
 
 def measured(card: Card, validation: Answers, held_out: Answers, dataset: str, seed: int) -> Card:
     """The card with a threshold for each label, and with what was measured at it."""
-    chosen, seen = (
-        probabilities(given.logits, card.calibration).round(DIGITS)
-        for given in (validation, held_out)
-    )
+    chosen, seen = (answered(given.logits, card.calibration) for given in (validation, held_out))
     labels = tuple(
         label.model_copy(update={"threshold": best_threshold(chosen[:, i], validation.truth[:, i])})
         for i, label in enumerate(card.labels)

@@ -44,9 +44,10 @@ from dicomnode.learn.completion import (
 from dicomnode.learn.drawing import FINDINGS, Box, draw
 from dicomnode.learn.explanations import shown
 from dicomnode.learn.labels import demonstration_labels
+from dicomnode.learn.translations import EVALUATION, SPOKEN
 from dicomnode.records import FrameRef, InstanceRef
 
-__all__ = ["Recipe", "main", "train"]
+__all__ = ["Recipe", "describe", "main", "train"]
 
 _OTHERS = "synthetic radiographs, drawn with other seeds than those for training"
 _STRIDE = 8  #: pixels of the input from one place of the last map to the next
@@ -97,7 +98,7 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(recipe.seed)
-    card = _describe(recipe)
+    card = describe(recipe)
     network = build_network(card)
 
     patients = count(recipe.first_patient)
@@ -110,7 +111,7 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
 
     chosen, seen = _answers(network, validation), _answers(network, held_out)
     card = calibrated(card, chosen, seen, _OTHERS)
-    card = measured(card, chosen, seen, _OTHERS, recipe.seed)
+    card = _translated(measured(card, chosen, seen, _OTHERS, recipe.seed))
     card = _with_explanations(card, network, synthetic(recipe.explained))
     folder.mkdir(parents=True, exist_ok=True)
     images = (training.tensors, validation.tensors, held_out.tensors)
@@ -143,7 +144,7 @@ def _learn(network: torch.nn.Module, training: _Images, recipe: Recipe, console:
         console.print(f"epoch {epoch} of {recipe.epochs}: loss {np.mean(losses):.4f}")
 
 
-def _describe(recipe: Recipe) -> Card:
+def describe(recipe: Recipe) -> Card:
     """The card before training: weights, thresholds and measures are still to come."""
     params = {
         "init_features": recipe.init_features,
@@ -157,6 +158,7 @@ def _describe(recipe: Recipe) -> Card:
         manufacturer="dicomnode",
         intended_use="To try dicomnode and to test it. It was trained on drawings, not on people.",
         disclaimer="Demonstration, not for clinical use",
+        translations=SPOKEN,
         architecture=Architecture(kind="densenet", params=params),
         weights=Weights(file="weights.safetensors", sha256="0" * 64),
         input=Input(
@@ -239,6 +241,14 @@ def _vary(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 
 def _answers(network: torch.nn.Module, images: _Images) -> Answers:
     return answers(network, images.tensors, images.truth)
+
+
+def _translated(card: Card) -> Card:
+    """The card with the words for what it was measured on."""
+    if card.evaluation is None:
+        return card
+    evaluation = card.evaluation.model_copy(update={"translations": EVALUATION})
+    return card.model_copy(update={"evaluation": evaluation})
 
 
 def _with_explanations(card: Card, network: torch.nn.Module, cases: Iterable[Case]) -> Card:

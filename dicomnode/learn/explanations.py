@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch.nn.functional import avg_pool2d
 
-from dicomnode.classify.calibration import probabilities
+from dicomnode.classify.calibration import answered
 from dicomnode.classify.card import Card, Estimate, Explanation, Method, Shown
 from dicomnode.classify.explain import Explainer
 from dicomnode.classify.network import load_network
 from dicomnode.classify.outlines import regions
 from dicomnode.classify.preprocess import Placement, Prepared, prepare
-from dicomnode.classify.torch_classifier import DIGITS
 from dicomnode.errors import ModelError
 from dicomnode.learn.cases import Case
 from dicomnode.learn.drawing import Box
@@ -106,7 +105,7 @@ def _to_judge(
     """Labels that are called present and, if that is known, are: by name, with their index."""
     with torch.inference_mode():
         logits = network(prepared.tensor[None])[0].double().numpy()
-    calibrated = probabilities(logits, card.calibration).round(DIGITS)
+    calibrated = answered(logits, card.calibration)
     return {
         label.name: index
         for index, label in enumerate(card.labels)

@@ -60,8 +60,8 @@ def _selection(making: Making, frames: Sequence[FrameRef]) -> Dataset:
 def _description(making: Making) -> str:
     prediction, order = making.prediction, making.order
     found = wording.headline(prediction, order)
-    said = (found, wording.partial(order), order.words.say("caution"))
-    return order.words.joined(said)
+    cautions = wording.cautions(prediction.model, order.words)
+    return order.words.joined((found, wording.partial(order), *cautions))
 
 
 def _sources(frames: Sequence[FrameRef]) -> Iterator[Dataset]:

@@ -121,6 +121,7 @@ def _sections(refusal: Refusal, order: Order) -> list[Section]:
     impressions = [
         reason,
         say("notice.negative"),
+        wording.disclaimer(model, words),
         wording.partial(order),
         wording.revision(order),
     ]
@@ -128,7 +129,6 @@ def _sections(refusal: Refusal, order: Order) -> list[Section]:
         say("notice.detail", detail=refusal.detail) if refusal.detail else "",
         wording.model_named(model, words) if model else say("notice.unknown_model"),
         say("report.weights", digest=model.digest) if model else "",
-        model.disclaimer if model else "",
     ]
     return [
         Section(heading=codes.IMPRESSIONS, element=codes.IMPRESSION, sentences=impressions),

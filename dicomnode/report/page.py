@@ -37,13 +37,13 @@ def result_pages(making: Making, identity: Dataset) -> bytes:
     prediction, order = making.prediction, making.order
     words = order.words
     paper = _begun(identity, order, words.say("page.title"))
-    paper.warn(words.say("caution"))
-    for warning in (wording.partial(order), wording.revision(order)):
-        if warning:
-            paper.warn(warning)
+    short = wording.shortfall(prediction, order)
+    _warn(paper, *wording.cautions(prediction.model, words), short, wording.revision(order))
     _identity(paper, identity, words)
     paper.y += 12
     paper.write(wording.headline(prediction, order), 12.5, bold=True)
+    if not short:
+        paper.write(wording.completeness(prediction, order), _SMALL, QUIET)
     _findings(paper, prediction, words)
     _pictures(paper, making)
     paper.heading(words.say("page.certainty"))
@@ -57,11 +57,9 @@ def result_pages(making: Making, identity: Dataset) -> bytes:
     said = [
         wording.model_named(model, words),
         words.say("report.weights", digest=model.digest),
-        words.say("report.use", use=model.intended_use) if model.intended_use else "",
+        wording.intended_use(model, words),
         words.say("report.explanation", method=model.explanation) if model.explanation else "",
-        words.say("completeness.analysed", count=len({f.image for f in prediction.frames})),
         words.say("report.read"),
-        model.disclaimer,
     ]
     return _ended(paper, said, identity, order, words.say("caution"))
 
@@ -71,9 +69,8 @@ def notice_pages(identity: Dataset, refusal: Refusal, order: Order) -> bytes:
     words = order.words
     paper = _begun(identity, order, words.say("notice.title"))
     paper.warn(words.say("notice.negative"), 11)
-    for warning in (wording.partial(order), wording.revision(order)):
-        if warning:
-            paper.warn(warning)
+    disclaimer = wording.disclaimer(refusal.model, words)
+    _warn(paper, disclaimer, wording.partial(order), wording.revision(order))
     _identity(paper, identity, words)
     paper.y += 12
     paper.write(wording.reason(refusal, words), 12.5, bold=True)
@@ -107,6 +104,11 @@ def _begun(identity: Dataset, order: Order, title: str) -> Paper:
     paper.text(RIGHT, made, _SMALL, QUIET, right=True)
     paper.y += 28
     return paper
+
+
+def _warn(paper: Paper, *warnings: str) -> None:
+    for warning in filter(None, warnings):
+        paper.warn(warning)
 
 
 def _identity(paper: Paper, identity: Dataset, words: Words) -> None:

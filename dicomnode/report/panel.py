@@ -50,6 +50,8 @@ def notice_sheet(refusal: Refusal, order: Order) -> Sheet:
     sheet.write(say("notice.title"), scale=2.2, bold=True)
     sheet.space(0.6)
     sheet.warn(say("notice.negative"))
+    if disclaimer := wording.disclaimer(refusal.model, order.words):
+        sheet.warn(disclaimer)
     sheet.space(0.4)
     for text in (wording.reason(refusal, order.words), wording.remedy(refusal, order.words)):
         sheet.write(text)
@@ -67,7 +69,6 @@ def notice_small_print(refusal: Refusal, order: Order) -> list[str]:
         say("notice.detail", detail=refusal.detail) if refusal.detail else "",
         wording.model_named(model, order.words) if model else say("notice.unknown_model"),
         say("picture.made", time=minute(order)),
-        model.disclaimer if model else "",
     ]
 
 
@@ -75,9 +76,10 @@ def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding |
     say = order.words.say
     sheet.write(say("picture.title"), QUIET, _SMALL)
     sheet.space(0.2)
-    sheet.warn(say("caution"))
-    if order.partial:
-        sheet.warn(wording.completeness(prediction, order))
+    short = wording.shortfall(prediction, order)
+    for text in (*wording.cautions(prediction.model, order.words), short):
+        if text:
+            sheet.warn(text)
     sheet.space(0.3)
     if subject is None:
         sheet.write(say("headline.none"), scale=1.5, bold=True)
@@ -89,10 +91,9 @@ def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding |
     model = prediction.model
     said = [
         wording.model_named(model, order.words),
-        "" if order.partial else wording.completeness(prediction, order),
+        "" if short else wording.completeness(prediction, order),
         wording.revision(order),
         say("picture.made", time=minute(order)),
-        model.disclaimer,
     ]
     _small_print(sheet, said)
 

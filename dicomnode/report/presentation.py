@@ -59,7 +59,8 @@ def _state(making: Making, frame: FrameRef, findings: Sequence[Finding], number:
     _add_reference(ds, frame)
     _add_appearance(ds, making.source.appearance(frame), frame)
     _add_layer(ds, order)
-    ds.GraphicAnnotationSequence = list(_annotations(findings, frame, order))
+    mind = [*wording.cautions(prediction.model, order.words), wording.partial(order)]
+    ds.GraphicAnnotationSequence = list(_annotations(findings, frame, order, mind))
     return ds
 
 
@@ -122,14 +123,15 @@ def _add_layer(ds: Dataset, order: Order) -> None:
 # --- what is drawn: PS3.3 C.10.5 ------------------------------------------------------------
 
 
-def _annotations(findings: Sequence[Finding], frame: FrameRef, order: Order) -> Iterator[Dataset]:
-    """The caution in the corner, with what has no place; then each region under its own name."""
+def _annotations(
+    findings: Sequence[Finding], frame: FrameRef, order: Order, mind: Sequence[str]
+) -> Iterator[Dataset]:
+    """What to mind in the corner, with what has no place; then each region under its own name."""
     drawn = {finding.label: _lines(finding.regions) for finding in findings}
     nowhere = [_named(finding, order) for finding in findings if not drawn[finding.label]]
-    caution = [order.words.say("caution"), wording.partial(order), *nowhere]
     boxes: list[Box] = []
     corner = Box(left=0, top=0, right=0, bottom=0)
-    yield _annotation([text for text in caution if text], corner, boxes, frame)
+    yield _annotation([text for text in (*mind, *nowhere) if text], corner, boxes, frame)
     for finding in findings:
         text = _named(finding, order)
         for region in drawn[finding.label]:

@@ -36,7 +36,8 @@ def _sections(making: Making) -> list[Section]:
     """What matters first: the outcome and each finding; then how it came about, and the images."""
     prediction, order = making.prediction, making.order
     say = order.words.say
-    first = [wording.partial(order), wording.headline(prediction, order), say("caution")]
+    cautions = wording.cautions(prediction.model, order.words)
+    first = [wording.shortfall(prediction, order), wording.headline(prediction, order), *cautions]
     findings = wording.by_weight(prediction.findings)
     return [
         Section(heading=codes.IMPRESSIONS, element=codes.IMPRESSION, sentences=first),
@@ -93,12 +94,11 @@ def _method(prediction: Prediction, order: Order) -> list[str]:
     marked = any(finding.regions for finding in prediction.findings)
     return [
         wording.revision(order),
-        wording.completeness(prediction, order),
+        "" if wording.shortfall(prediction, order) else wording.completeness(prediction, order),
         wording.certainty(model, order.words),
         *wording.performance(prediction, order),
         wording.model_named(model, order.words),
         say("report.weights", digest=model.digest),
         say("report.explanation", method=model.explanation) if marked else "",
-        say("report.use", use=model.intended_use) if model.intended_use else "",
-        model.disclaimer,
+        wording.intended_use(model, order.words),
     ]

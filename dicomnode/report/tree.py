@@ -190,9 +190,16 @@ def _evaluations(prediction: Prediction, order: Order) -> Dataset:
         codes.QUALITATIVE_EVALUATIONS,
         [
             items.text(codes.COMMENT, wording.headline(prediction, order)),
-            *(items.code(f.concept, codes.PRESENCE[f.presence]) for f in ranked),
+            *(items.code(f.concept, codes.PRESENCE[_presence(f, order)]) for f in ranked),
             *(items.text(codes.COMMENT, note) for note in wording.notes(prediction, order)),
             *_algorithm(prediction, order.words, items.CONTAINS),
             *(items.text(codes.OPERATING_POINT, line) for line in points),
         ],
     )
+
+
+def _presence(finding: Finding, order: Order) -> Presence:
+    """As a code, absent is said of a whole study only: nothing is excluded on missing images."""
+    if order.partial and finding.presence is Presence.ABSENT:
+        return Presence.UNDETERMINED
+    return finding.presence

@@ -3,15 +3,28 @@
 import math
 from collections.abc import Iterable
 
-from dicomnode.records import Finding, Interval, ModelRef, Prediction, Presence, Refusal
+from dicomnode.errors import Cause
+from dicomnode.records import (
+    Finding,
+    Interval,
+    ModelRef,
+    OperatingPoint,
+    Prediction,
+    Presence,
+    Refusal,
+    Translation,
+)
 from dicomnode.report.catalogue import Words, words
 from dicomnode.report.request import Order
 
 __all__ = [
     "by_weight",
+    "cautions",
     "certainty",
     "completeness",
+    "disclaimer",
     "headline",
+    "intended_use",
     "model_named",
     "name",
     "notes",
@@ -21,6 +34,7 @@ __all__ = [
     "reason",
     "remedy",
     "revision",
+    "shortfall",
 ]
 
 _ENGLISH = words("en")
@@ -52,10 +66,10 @@ def _terms(text: str) -> list[str]:
 
 
 def percent(probability: float, words: Words = _ENGLISH) -> str:
-    """A probability as people read it: one decimal, and never rounded to certainty."""
-    if 0 < probability < 0.001:
+    """A probability as people read it: one decimal, and never a certainty."""
+    if probability < 0.001:
         return f"< {_percent(0.001, words)}"
-    if 0.999 < probability < 1:
+    if probability > 0.999:
         return f"> {_percent(0.999, words)}"
     return _percent(probability, words)
 
@@ -91,6 +105,11 @@ def completeness(prediction: Prediction, order: Order) -> str:
     return order.words.joined(said)
 
 
+def shortfall(prediction: Prediction, order: Order) -> str:
+    """The same where images are missing or were left out, as a warning; else empty."""
+    return completeness(prediction, order) if order.partial or prediction.left_out else ""
+
+
 def partial(order: Order) -> str:
     """That images were missing, where they were; else empty."""
     if not order.partial:
@@ -107,6 +126,28 @@ def revision(order: Order) -> str:
     return order.words.say("revision.supersedes", number=order.revision)
 
 
+def cautions(model: ModelRef, words: Words) -> list[str]:
+    """What goes before any result: that nobody verified it, and the model's disclaimer."""
+    return [text for text in (words.say("caution"), disclaimer(model, words)) if text]
+
+
+def disclaimer(model: ModelRef | None, words: Words) -> str:
+    """What the card wants said with every result; empty where there is no card."""
+    if model is None:
+        return ""
+    return _translation(model, words).disclaimer or model.disclaimer
+
+
+def intended_use(model: ModelRef, words: Words) -> str:
+    """What the model is for, where its card says so; else empty."""
+    use = _translation(model, words).intended_use or model.intended_use
+    return words.say("report.use", use=use) if use else ""
+
+
+def _translation(model: ModelRef, words: Words) -> Translation:
+    return model.translations.get(words.language, Translation())
+
+
 def certainty(model: ModelRef, words: Words) -> str:
     """Whether the probabilities are calibrated, and by what."""
     if not model.calibration:
@@ -118,11 +159,15 @@ def certainty(model: ModelRef, words: Words) -> str:
 def performance(prediction: Prediction, order: Order) -> list[str]:
     """Threshold of each finding, how well it is told there, and on what that was measured."""
     ranked = by_weight(prediction.findings)
-    data = dict.fromkeys(finding.operating.data for finding in ranked if finding.operating)
+    points = [finding.operating for finding in ranked if finding.operating]
+    data = dict.fromkeys(_data(point, order.words) for point in points)
     measured = [order.words.say("certainty.data", data=text) for text in data]
-    unmeasured = any(finding.operating is None for finding in ranked)
-    missing = [order.words.say("certainty.unmeasured")] if unmeasured else []
+    missing = [order.words.say("certainty.unmeasured")] if len(points) < len(ranked) else []
     return [*(_operating(finding, order.words) for finding in ranked), *measured, *missing]
+
+
+def _data(point: OperatingPoint, words: Words) -> str:
+    return point.translations.get(words.language, point.data)
 
 
 def _operating(finding: Finding, words: Words) -> str:
@@ -154,11 +199,10 @@ def _interval(share: Interval, words: Words) -> str:
 def notes(prediction: Prediction, order: Order) -> list[str]:
     """What must be read with the findings."""
     said = [
-        order.words.say("caution"),
+        *cautions(prediction.model, order.words),
         completeness(prediction, order),
         revision(order),
         certainty(prediction.model, order.words),
-        prediction.model.disclaimer,
     ]
     return [text for text in said if text]
 
@@ -171,7 +215,10 @@ def model_named(model: ModelRef, words: Words) -> str:
 
 def reason(refusal: Refusal, words: Words) -> str:
     """Why a study was not analysed."""
-    return words.say(f"cause.{refusal.cause}.what")
+    what, model = words.say(f"cause.{refusal.cause}.what"), refusal.model
+    if refusal.cause is not Cause.VIEW or not model or not model.views:
+        return what
+    return words.joined((what, words.say("notice.views", views=words.listed(model.views))))
 
 
 def remedy(refusal: Refusal, words: Words) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dicomnode.classify.calibration import probabilities
+from dicomnode.classify.calibration import answered, probabilities
 from dicomnode.classify.fitted import Calibration, Curve
 
 LOGITS = np.array([[0.0, 2.0], [-2.0, 4.0]])
@@ -23,6 +23,12 @@ def test_without_calibration_it_is_the_sigmoid() -> None:
 
 def test_a_logit_of_any_size_is_a_probability() -> None:
     assert probabilities(np.array([-1e6, 1e6])).tolist() == [0, 1]
+
+
+def test_an_answer_has_four_digits_and_is_never_certain() -> None:
+    logits = np.array([-1e6, -10.0, 0.123, 10.0, 1e6])
+    assert answered(logits).tolist() == [0.0001, 0.0001, 0.5307, 0.9999, 0.9999]
+    assert np.isnan(answered(np.array([np.nan]))).all()
 
 
 def test_one_temperature_is_for_all_labels_or_there_is_one_each() -> None:

@@ -13,11 +13,13 @@ from dicomnode.classify.card import (
     Estimate,
     Evaluation,
     Measures,
+    Spoken,
     find_models,
     read_card,
     write_card,
 )
 from dicomnode.errors import ModelError
+from dicomnode.records import Translation
 from tests.tiny_model import make_card, make_label
 
 Change = Callable[[Any], object]
@@ -46,7 +48,8 @@ def test_reads_what_it_wrote(tmp_path: Path) -> None:
         label="bright", positives=3, negatives=4, auroc=half, sensitivity=half, specificity=half
     )
     evaluation = Evaluation(dataset="seven drawings", images=7, seed=1, measures=(measures,))
-    card = make_card(evaluation=evaluation)
+    spoken = {"de": Spoken(disclaimer="Nur zum Testen"), "fr": Spoken(intended_use="Essais")}
+    card = make_card(evaluation=evaluation, translations=spoken)
     write_card(card, tmp_path)
     assert read_card(tmp_path) == card
 
@@ -68,6 +71,7 @@ def test_reads_what_it_wrote(tmp_path: Path) -> None:
         (lambda d: d["architecture"].update(kind="mine"), r"architecture\.kind: .*'densenet'"),
         (lambda d: d["input"].update(min_px=0), r"input\.min_px: .*greater than"),
         (lambda d: d["labels"][0].update(names={"de": ""}), r"labels\.0\.names\.de: "),
+        (lambda d: d.update(translations={"de": {"use": "x"}}), r"translations\.de\.use: Extra"),
         (
             lambda d: d.update(calibration=calibration(temperatures=[1.0, 2.0])),
             r"numbers for 1 label",
@@ -108,6 +112,11 @@ def test_names_the_model_as_results_do() -> None:
     model = make_card().model
     assert (model.name, model.version, model.digest) == ("tiny", "0.1", "0" * 64)
     assert model.explanation == "Grad-CAM"
+    assert (model.views, model.translations) == ((), {})
+    seen = make_card().input.model_copy(update={"views": ("PA",)})
+    spoken = make_card(input=seen, translations={"de": Spoken(disclaimer="Nur zum Testen")}).model
+    assert spoken.views == ("PA",)
+    assert spoken.translations == {"de": Translation(disclaimer="Nur zum Testen")}
     concept = make_label("nodule").concept
     assert (concept.value, concept.scheme, concept.meaning) == ("nodule", "99TEST", "Nodule")
 

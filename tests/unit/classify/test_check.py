@@ -108,12 +108,22 @@ def reasons(*pairs: tuple[str, Cause]) -> Sequence[NotAnalysable]:
     return [NotAnalysable(words, cause) for words, cause in pairs]
 
 
-def test_where_nothing_fits_the_commonest_reason_is_the_cause() -> None:
-    why = refusal(
-        reasons(("a CT", Cause.MODALITY), ("a side view", Cause.VIEW), ("a side view", Cause.VIEW))
-    )
-    assert why.cause is Cause.VIEW
-    assert str(why) == "a side view (2 in all); a CT (1 in all)"
+def test_images_refused_for_different_causes_are_none_that_fits_each_with_its_reason() -> None:
+    side = ("a side view", Cause.VIEW)
+    why = refusal(reasons(("a CT", Cause.MODALITY), side, side))
+    assert why.cause is Cause.NONE_FITS
+    assert str(why) == "2 of 3 images: a side view. 1 of 3 images: a CT"
+
+
+def test_images_refused_for_one_cause_keep_it_whatever_their_reasons() -> None:
+    why = refusal(reasons(("too small", Cause.SIZE), ("too flat", Cause.SIZE)))
+    assert why.cause is Cause.SIZE
+    assert str(why) == "1 of 2 images: too small. 1 of 2 images: too flat"
+
+
+def test_one_image_is_not_counted() -> None:
+    why = refusal(reasons(("a side view", Cause.VIEW)))
+    assert (why.cause, str(why)) == (Cause.VIEW, "a side view")
 
 
 def test_a_study_without_images_says_so() -> None:

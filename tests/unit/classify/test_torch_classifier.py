@@ -167,13 +167,27 @@ def test_probabilities_are_calibrated_before_the_threshold_decides() -> None:
     assert (plain.model.calibration, bent.model.calibration) == ("", "platt")
 
 
+def test_no_answer_is_certain_whatever_the_network_says() -> None:
+    sure = Calibration(
+        method="platt", temperatures=(1e-3,), offsets=(0.0,), dataset="grey", images=2
+    )
+    for level, said in ((0.0, 0.0001), (1.0, 0.9999)):
+        assert classify([grey(level)], calibration=sure).findings[0].probability == said
+
+
 def test_a_finding_carries_its_operating_point_and_its_names() -> None:
     label = make_label().model_copy(update={"names": {"de": "hell"}})
     share = Estimate(value=0.8, low=0.7, high=0.9)
     measures = Measures(
         label="bright", positives=3, negatives=4, auroc=share, sensitivity=share, specificity=share
     )
-    evaluation = Evaluation(dataset="seven drawings", images=7, seed=1, measures=(measures,))
+    evaluation = Evaluation(
+        dataset="seven drawings",
+        images=7,
+        seed=1,
+        measures=(measures,),
+        translations={"de": "sieben Zeichnungen"},
+    )
     first, second = classify(
         [grey(0.6)], labels=(label, make_label("other")), evaluation=evaluation
     ).findings
@@ -182,6 +196,7 @@ def test_a_finding_carries_its_operating_point_and_its_names() -> None:
     assert (first.operating.positives, first.operating.negatives) == (3, 4)
     assert first.operating.sensitivity == Interval(value=0.8, low=0.7, high=0.9)
     assert first.operating.data == "seven drawings"
+    assert first.operating.translations == {"de": "sieben Zeichnungen"}
     assert second.operating is None
 
 

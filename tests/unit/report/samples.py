@@ -47,6 +47,7 @@ MODEL = ModelRef(
     intended_use="Trying the node out",
     disclaimer="Demonstration model, trained on synthetic images. Not for clinical use.",
     explanation="Grad-CAM",
+    views=("PA", "AP"),
 )
 
 

@@ -17,6 +17,7 @@ from dicomnode.records import (
     Result,
     ResultKind,
 )
+from dicomnode.report import wording
 from dicomnode.report.catalogue import LANGUAGES, words
 from dicomnode.report.document import notice_document
 from dicomnode.report.page import person
@@ -160,8 +161,22 @@ def test_tells_the_operating_point_with_its_interval_and_data() -> None:
 def test_what_must_be_minded_comes_before_all_else() -> None:
     order: dict[str, Any] = {"partial": True, "expected": 7, "revision": 2}
     said = text(document(predecessors=(earlier_report(make_source()),), **order))
-    places = [said.index(part) for part in ("not verified", "PARTIAL", "Revision 2", "Patient ID")]
+    parts = ("not verified", MODEL.disclaimer, "PARTIAL", "Revision 2", "Patient ID")
+    places = [said.index(part) for part in parts]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("left_out", [0, 2])
+@pytest.mark.parametrize("partial", [False, True])
+def test_the_first_page_says_how_much_of_the_study_was_analysed(
+    left_out: int, partial: bool
+) -> None:
+    order = replace(ORDER, partial=partial, received=1, expected=4)
+    prediction = replace(make_prediction(make_source()), left_out=left_out)
+    first = pages(of(prediction, partial=partial, expected=4))[0]
+    assert first.count(wording.completeness(prediction, order)) == 1
+    before = first.index("Images analysed") < first.index("Patient ID")
+    assert before == bool(left_out or partial)  # as a warning
 
 
 def test_a_negative_result_says_so_and_shows_the_image() -> None:
@@ -219,6 +234,7 @@ def test_a_notice_says_why_and_what_to_do(cause: Cause, language: str) -> None:
     said, say = text(read(finished(ds, ResultKind.PDF, {}))).replace(" ", ""), words(language).say
     for key in ("notice.title", "notice.negative", f"cause.{cause}.what", f"cause.{cause}.remedy"):
         assert say(key).replace(" ", "") in said
+    assert said.index(MODEL.disclaimer.replace(" ", "")) < said.index("ID-4711")
     assert "ID-4711" in said
     assert "SourceInstanceSequence" not in ds
 

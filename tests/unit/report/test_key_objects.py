@@ -8,6 +8,7 @@ from dicomnode.records import Finding, Presence, ResultKind
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
+    MODEL,
     ORDER,
     frame_of,
     made,
@@ -69,6 +70,7 @@ def test_is_of_interest_by_template_2010_and_says_why_in_words() -> None:
     assert why.ConceptNameCodeSequence[0].CodeValue == "113012"
     assert "Pleural effusion" in why.TextValue
     assert "not verified" in why.TextValue
+    assert MODEL.disclaimer in why.TextValue
 
 
 def test_of_many_slices_only_those_of_present_findings_most_probable_first() -> None:

@@ -63,15 +63,15 @@ def test_a_report_keeps_its_class_and_says_what_why_and_what_to_do(kind: ResultK
     report = notice(kind)
     assert report.SOPClassUID == REPORTS[kind]
     assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
-    what, negative = said(report, IMPRESSIONS)
+    what, negative, disclaimer = said(report, IMPRESSIONS)
     assert what.startswith("NOT ANALYSED: The model is for other views")
     assert "does not mean that nothing was found" in negative
+    assert disclaimer == MODEL.disclaimer
     assert said(report, "18783-1")[0].startswith("Read the study as usual.")
     assert said(report, METHOD) == [
         "Technical detail: view is LATERAL; the model takes PA, AP",
         "Model: demonstration 1.0.0, by dicomnode.",
         f"SHA-256 of the weights: {MODEL.digest}",
-        MODEL.disclaimer,
     ]
 
 
@@ -133,7 +133,7 @@ def test_a_later_revision_names_what_it_supersedes_and_a_partial_study_is_told()
     )
     assert listed(report.PredecessorDocumentsSequence) == {earlier.sop_instance_uid}
     assert report.CompletionFlag == "PARTIAL"
-    assert said(report, IMPRESSIONS)[2:] == [
+    assert said(report, IMPRESSIONS)[3:] == [
         "PARTIAL STUDY: 3 of 9 images received.",
         "Revision 2: supersedes the earlier automated result of this study.",
     ]

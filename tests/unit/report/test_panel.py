@@ -12,7 +12,7 @@ from dicomnode.report.overlay import Pixels
 from dicomnode.report.panel import notice_sheet
 from dicomnode.report.panel import panel as laid_out
 from dicomnode.report.request import Order
-from dicomnode.report.sheet import BACKGROUND, Sheet
+from dicomnode.report.sheet import BACKGROUND, WARNING, Sheet
 from tests.unit.report.samples import (
     MODEL,
     ORDER,
@@ -97,6 +97,23 @@ def test_in_every_language_the_margins_stay_free(language: str, rows: int) -> No
     size = pixels.shape[1] // 25
     for margin in (pixels[:, : size // 2], pixels[:, -size // 2 :]):
         assert (margin == BACKGROUND).all()
+
+
+def test_the_disclaimer_stands_at_the_top_of_a_picture_and_of_a_notice() -> None:
+    one, other = (replace(MODEL, disclaimer=f"Not for {purpose}") for purpose in ("aa", "ee"))
+    pictures = [panel(replace(PREDICTION, model=m), ORDER, SUBJECT, 1000) for m in (one, other)]
+    notices = [drawn(notice_sheet(replace(REFUSAL, model=m), ORDER)) for m in (one, other)]
+    for first, second in (pictures, notices):
+        rows = np.nonzero((first != second).any(axis=(1, 2)))[0]
+        assert len(rows) > 0
+        assert rows.max() < first.shape[0] / 2
+
+
+def test_images_that_were_left_out_are_a_warning() -> None:
+    whole = panel(PREDICTION, ORDER, SUBJECT, 1000)
+    short = panel(replace(PREDICTION, left_out=2), ORDER, SUBJECT, 1000)
+    warned = [(pixels == WARNING).all(axis=2).sum() for pixels in (whole, short)]
+    assert warned[1] > 1.2 * warned[0]
 
 
 def test_a_finding_is_called_as_the_order_speaks() -> None:

@@ -10,6 +10,7 @@ from dicomnode.records import Finding, FrameRef, Presence, ResultKind
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
+    MODEL,
     ORDER,
     frame_of,
     made,
@@ -67,9 +68,12 @@ def test_a_line_that_leaves_the_frame_ends_at_its_edge() -> None:
     assert line.GraphicFilled == "N"
 
 
+MIND = f"Automated result, not verified by a physician.\r\n{MODEL.disclaimer}"
+
+
 def test_finding_and_probability_stand_inside_the_image_and_the_caution_with_them() -> None:
     ds = state()
-    assert said(ds) == ["Automated result, not verified by a physician.", "Pleural effusion 97.0 %"]
+    assert said(ds) == [MIND, "Pleural effusion 97.0 %"]
     for item in ds.GraphicAnnotationSequence:
         (words,) = item.TextObjectSequence
         for corner in (words.BoundingBoxTopLeftHandCorner, words.BoundingBoxBottomRightHandCorner):
@@ -104,7 +108,7 @@ def test_a_partial_study_is_called_partial_on_the_image() -> None:
 def test_a_finding_without_a_region_is_named_beside_the_caution() -> None:
     source = make_source()
     (ds,) = states(source, make_finding("Nodule", frame_of(source.headers[0]), 0.9))
-    assert said(ds) == ["Automated result, not verified by a physician.\r\nNodule 90.0 %"]
+    assert said(ds) == [f"{MIND}\r\nNodule 90.0 %"]
     assert lines(ds) == []
 
 

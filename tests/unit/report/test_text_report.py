@@ -61,6 +61,7 @@ def test_the_outcome_is_read_first_and_that_nobody_verified_it() -> None:
     assert said(report, IMPRESSIONS) == [
         "Above threshold: Pleural effusion (97.0 %). Undetermined: Nodule.",
         "Automated result, not verified by a physician.",
+        MODEL.disclaimer,
     ]
     assert said(text_of(regions=0), IMPRESSIONS)[0] == (
         "No finding above its threshold. Undetermined: Nodule."
@@ -69,7 +70,9 @@ def test_the_outcome_is_read_first_and_that_nobody_verified_it() -> None:
 
 def test_what_is_partial_says_so_before_anything_else() -> None:
     report = text_of(make_ct(3), partial=True, received=3, expected=12)
-    assert said(report, IMPRESSIONS)[0] == "PARTIAL STUDY: 3 of 12 images received."
+    told = "PARTIAL STUDY: 3 of 12 images received. Images analysed: 3."
+    assert said(report, IMPRESSIONS)[0] == told
+    assert told not in said(report, METHOD)
     assert report.CompletionFlag == "PARTIAL"
 
 
@@ -96,7 +99,8 @@ def test_the_method_tells_how_sure_and_by_what() -> None:
     assert "Sensitivity and specificity were measured on: drawings." in method
     assert "Model: demonstration 1.0.0, by dicomnode." in method
     assert f"SHA-256 of the weights: {MODEL.digest}" in method
-    assert method[-1] == MODEL.disclaimer
+    assert f"Intended use: {MODEL.intended_use}" in method
+    assert "Images analysed: 1." in method
 
 
 def test_what_some_viewers_cannot_show_comes_last() -> None:

@@ -198,6 +198,18 @@ def test_every_finding_is_said_to_be_present_absent_or_undetermined() -> None:
     }
 
 
+def test_on_a_partial_study_nothing_is_said_to_be_absent() -> None:
+    report = report_of(made(partial=True, received=1, expected=2))
+    said = {
+        meaning_of(item): item.ConceptCodeSequence[0].CodeValue
+        for item in evaluations(report)
+        if item.ValueType == "CODE"
+    }
+    assert said.pop("Pleural effusion") == "52101004"
+    assert set(said) == {"Nodule", "Cardiomegaly", "Pneumothorax"}
+    assert set(said.values()) == {"373068000"}
+
+
 def test_the_tree_says_who_speaks_and_what_to_mind() -> None:
     source = make_source()
     report = report_of(

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dicomnode.records import Concept, Interval, Presence
+from dicomnode.errors import Cause
+from dicomnode.records import Concept, Interval, Presence, Refusal, Translation
 from dicomnode.report import wording
-from dicomnode.report.catalogue import words
+from dicomnode.report.catalogue import LANGUAGES, words
 from tests.unit.report.samples import (
     MODEL,
     ORDER,
@@ -25,11 +26,11 @@ from tests.unit.report.samples import (
 @pytest.mark.parametrize(
     ("probability", "said"),
     [
-        (0.0, "0.0 %"),
+        (0.0, "< 0.1 %"),
         (0.0004, "< 0.1 %"),
         (0.125, "12.5 %"),
         (0.9996, "> 99.9 %"),
-        (1.0, "100.0 %"),
+        (1.0, "> 99.9 %"),
     ],
 )
 def test_a_probability_is_never_rounded_to_certainty(probability: float, said: str) -> None:
@@ -87,6 +88,70 @@ def test_a_revision_says_what_it_supersedes_and_a_first_result_does_not() -> Non
     again = replace(ORDER, revision=2, predecessors=(earlier_report(source),))
     assert wording.revision(ORDER) == ""
     assert "Revision 2: supersedes" in wording.revision(again)
+
+
+@pytest.mark.parametrize(("left_out", "partial"), [(0, False), (2, False), (0, True)])
+def test_what_is_missing_or_left_out_is_a_warning_and_a_whole_study_none(
+    left_out: int, partial: bool
+) -> None:
+    prediction = replace(make_prediction(make_source()), left_out=left_out)
+    order = replace(ORDER, partial=partial)
+    whole = wording.completeness(prediction, order)
+    assert wording.shortfall(prediction, order) == (whole if left_out or partial else "")
+
+
+TRANSLATED = replace(
+    MODEL, translations={"de": Translation(disclaimer="Nur zum Zeigen"), "fr": Translation()}
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("de", "Nur zum Zeigen"), ("fr", MODEL.disclaimer), ("zh", MODEL.disclaimer)],
+)
+def test_the_disclaimer_is_said_in_the_language_of_the_order_or_else_in_english(
+    language: str, said: str
+) -> None:
+    assert wording.disclaimer(TRANSLATED, words(language)) == said
+    assert wording.cautions(TRANSLATED, words(language))[1] == said
+    assert wording.disclaimer(None, words(language)) == ""
+
+
+def test_the_intended_use_is_said_in_the_language_of_the_order_or_else_in_english() -> None:
+    model = replace(MODEL, translations={"de": Translation(intended_use="Zum Ausprobieren")})
+    assert wording.intended_use(model, words("de")) == "Zweckbestimmung: Zum Ausprobieren"
+    assert wording.intended_use(TRANSLATED, words("de")) == "Zweckbestimmung: Trying the node out"
+    assert wording.intended_use(replace(MODEL, intended_use=""), words("de")) == ""
+
+
+def test_what_it_was_measured_on_is_said_in_the_language_of_the_order() -> None:
+    (finding, *_) = make_prediction(make_source()).findings
+    finding = replace(finding, operating=replace(POINT, translations={"de": "Zeichnungen"}))
+    prediction = replace(make_prediction(make_source()), findings=(finding,))
+    said = {
+        language: wording.performance(prediction, replace(ORDER, language=language))[1]
+        for language in ("de", "fr")
+    }
+    assert said["de"].endswith("gemessen an: Zeichnungen.")
+    assert said["fr"].endswith("drawings.")
+
+
+def test_a_refused_view_names_the_views_that_the_card_has() -> None:
+    refusal = Refusal(cause=Cause.VIEW, detail="", model=MODEL)
+    assert wording.reason(refusal, words("en")).endswith("Views that the model is for: PA, AP.")
+    for other in (
+        replace(refusal, cause=Cause.SIZE),
+        replace(refusal, model=replace(MODEL, views=())),
+        replace(refusal, model=None),
+    ):
+        assert "PA" not in wording.reason(other, words("en"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("cause", [Cause.VIEW, Cause.SIZE, Cause.PIXELS, Cause.NONE_FITS])
+def test_who_corrects_an_image_is_told_to_give_it_a_new_uid(cause: Cause, language: str) -> None:
+    refusal = Refusal(cause=cause, detail="", model=MODEL)
+    assert "SOP Instance UID" in wording.remedy(refusal, words(language))
 
 
 def test_caution_and_disclaimer_are_always_said() -> None:
