@@ -80,12 +80,30 @@ def _choice(name: str) -> ResultKind | Profile:
     raise ValueError(f"is neither a kind of result nor a profile{hint}")
 
 
+#: Kinds that are made whatever was found, or that there is no answer; the others may be silent.
+NOTICES = frozenset(
+    {ResultKind.SC, ResultKind.SR, ResultKind.SR3D, ResultKind.TEXT, ResultKind.PDF}
+)
+
+
+def _says_all(chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """A choice that also says that nothing was found: silence could be taken for that."""
+    if _kinds(chosen).isdisjoint(NOTICES):
+        raise ValueError(
+            f"says nothing where nothing was found; add one of {', '.join(sorted(NOTICES))}, so "
+            "that silence is never taken for an answer"
+        )
+    return chosen
+
+
 _PATIENCE_S = 10.0
 
 Texts = tuple[str, ...]
 Sender = Annotated[AETitle, AfterValidator(_sender)]
 Destination = Annotated[Name, AfterValidator(_peer)]
-Selection = Annotated[tuple[Annotated[str, AfterValidator(_choice)], ...], NotEmpty]
+Selection = Annotated[
+    tuple[Annotated[str, AfterValidator(_choice)], ...], NotEmpty, AfterValidator(_says_all)
+]
 
 
 class MatchSettings(Section):
@@ -224,21 +242,9 @@ class PipelineSettings(Section):
     def wanted_notices(self) -> Mapping[str, frozenset[ResultKind]]:
         """What each destination gets of a study that could not be analysed; empty: nothing.
 
-        Of what it would get otherwise, what can say so; where that is nothing, a report, or a
-        picture to a destination that takes only pictures.
+        Of what it would get otherwise, what can say so; a picture where it takes nothing else.
         """
         if self.not_analysed == "nothing":
             return {}
         kinds = NOTICES if self.not_analysed == "all" else NOTICES - {ResultKind.SC}
-        return {name: wanted & kinds or _instead(wanted) for name, wanted in self.wanted.items()}
-
-
-#: Kinds that can say that there is no answer, and why.
-NOTICES = frozenset(
-    {ResultKind.SC, ResultKind.SR, ResultKind.SR3D, ResultKind.TEXT, ResultKind.PDF}
-)
-_PICTURES = frozenset({ResultKind.SC, ResultKind.SEG, ResultKind.GSPS})
-
-
-def _instead(wanted: frozenset[ResultKind]) -> frozenset[ResultKind]:
-    return frozenset({ResultKind.SC if wanted <= _PICTURES else ResultKind.SR})
+        return {name: wanted & kinds or wanted & NOTICES for name, wanted in self.wanted.items()}

@@ -51,6 +51,8 @@ def only_mistake(folder: Path, pipeline: str) -> tuple[str, str]:
         ("results = []", "results", "must"),
         ('[results_for]\npacs = ["ohfi"]', "results_for.pacs[0]", "did you mean ohif?"),
         ('[results_for]\nviewer = ["sr"]', "results_for", "viewer"),
+        ('results = ["seg", "ko"]', "results", "says nothing where nothing was found; add one of"),
+        ('[results_for]\npacs = ["gsps"]', "results_for.pacs", "says nothing where nothing was"),
         ('not_analysed = "some"', "not_analysed", "must be 'all', 'reports' or 'nothing'"),
     ],
 )
@@ -82,9 +84,8 @@ def test_a_configuration_may_choose_for_each_destination(tmp_path: Path) -> None
         (("air",), {SR3D}, {SR3D}),
         (("weasis",), {SR, SC}, {SR}),
         (("sc",), {SC}, {SC}),
-        (("gsps", "seg"), {SC}, {SC}),
-        (("ko",), {SR}, {SR}),
-        (("ko", "seg"), {SR}, {SR}),
+        (("gsps", "seg", "sc"), {SC}, {SC}),
+        (("ko", "sr"), {SR}, {SR}),
     ],
 )
 def test_a_destination_is_told_in_the_kinds_that_it_takes(
@@ -101,7 +102,7 @@ def test_nobody_is_told_where_the_pipeline_says_so() -> None:
 
 def test_each_destination_is_told_in_its_own_way() -> None:
     pipeline = make_pipeline(
-        destinations=("pacs", "viewer"), results=("sr",), results_for={"viewer": ("gsps",)}
+        destinations=("pacs", "viewer"), results=("sr",), results_for={"viewer": ("gsps", "sc")}
     )
 
     assert pipeline.wanted_notices == {"pacs": {SR}, "viewer": {SC}}
