@@ -39,7 +39,8 @@ _FILE = "model.toml"
 #: Where the models are that come with dicomnode.
 SHIPPED = Path(__file__).with_name("models")
 
-ShortText = Annotated[str, Field(min_length=1, max_length=64)]  # fits VR LO, PS3.5 6.2
+# Fits VR LO (PS3.5 section 6.2): a backslash would make two values of it.
+ShortText = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]+$")]
 
 
 class Architecture(Table):

@@ -59,6 +59,8 @@ def test_reads_what_it_wrote(tmp_path: Path) -> None:
     [
         (lambda d: d.pop("disclaimer"), "disclaimer: Field required"),
         (lambda d: d.update(colour="red"), "colour: Extra inputs"),
+        (lambda d: d.update(version="1\\2"), "version: String should match"),
+        (lambda d: d.update(name=""), "name: String should match"),
         (lambda d: d["labels"][0].update(threshold=1.5), r"labels\.0\.threshold: .*less than"),
         (lambda d: d["labels"].append(d["labels"][0]), "two labels have the same name"),
         (lambda d: d["labels"].clear(), "labels: "),
