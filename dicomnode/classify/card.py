@@ -245,9 +245,7 @@ class Card(Table):
             calibration=self.calibration.method if self.calibration else "",
             views=self.input.views,
             translations={
-                language: Translation(
-                    disclaimer=said.disclaimer or "", intended_use=said.intended_use or ""
-                )
+                language: Translation(**said.model_dump(exclude_none=True))
                 for language, said in self.translations.items()
             },
         )
