@@ -1,4 +1,4 @@
-"""`dicomnode results`: see what was made and where it went, and recall a model's results."""
+"""`dicomnode results`: see what was made and where it went, and recall a model."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from dicomnode.classify.card import find_models, read_card
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
@@ -21,8 +19,9 @@ from dicomnode.cli.output import (
 )
 from dicomnode.cli.worklist import print_lines, worklist
 from dicomnode.config.load import Settings, load
-from dicomnode.errors import DicomnodeError, ModelError, NotFound
+from dicomnode.errors import DicomnodeError, NotFound
 from dicomnode.node.build import open_store
+from dicomnode.node.stopped import models_here, models_in_use
 from dicomnode.records import WithdrawalReason
 from dicomnode.storage.database import Database
 from dicomnode.worklist import recall as recalls
@@ -34,7 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="See results, and recall those of a model.", no_args_is_help=True)
+_OWED = (
+    "What tells the peers is owed to them now: `dicomnode worklist list` shows a job as withdrawn "
+    "when all of them have taken it."
+)
+
+app = typer.Typer(help="See results, and recall a model with all of them.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -74,10 +78,11 @@ def recall(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     config: ConfigOption = Path("ae_config"),
 ) -> None:
-    """Withdraw all results of a model version, in every PACS that has them.
+    """Stop a model version, and withdraw all its results in every PACS that has them.
 
-    Each gets a Key Object that rejects them and a report that says so; what was not sent yet never
-    is. Nothing is deleted. Run it again after an interruption: nothing is done twice.
+    From then on no job gives a result of it, until `results reinstate`. Each PACS gets a Key Object
+    that rejects what it has, and says so in the kinds that it has; what was not sent yet never is.
+    Nothing is deleted. Run it again after an interruption: nothing is done twice.
     """
     from dicomnode.node.recall import Recall  # these two bring highdicom
     from dicomnode.report.withdrawal import make_withdrawal
@@ -86,28 +91,44 @@ def recall(
         settings = load(config)
         recaller = Recall(settings, database, open_store(settings), make_withdrawal)
         plans = recaller.plans(model)
-        _warn_of_pipelines(settings, model)
-        if not plans:
-            _nothing_to_recall(database, model)
-            return
-        _print_plans(plans)
+        _demand_known(settings, database, model)
+        _name_pipelines(settings, model)
+        _print_plans(plans, model)
+        if not dry_run:
+            if not yes:
+                possible = sum(plan.possible for plan in plans)
+                asked = f"Stop {model}, and withdraw the results of {possible} jobs?"
+                typer.confirm(asked, abort=True)
+            recaller.stop(model, reason)
+            _say(f"{model} is stopped: no job gives a result of it.")
+            plans = recaller.plans(model)  # and of jobs that ended meanwhile
         possible = [plan for plan in plans if plan.possible]
         lost = len(plans) - len(possible)
         if not dry_run and possible:
-            if not yes:
-                typer.confirm(f"Withdraw the results of {len(possible)} jobs?", abort=True)
             lost += _carry_out(recaller, possible, model, reason)
     if lost:
         fail(f"jobs whose results could not be withdrawn: {lost}; the PACS still shows them")
 
 
-def _nothing_to_recall(database: Database, model: str) -> None:
-    """Say so; a model that was never heard of is more likely a slip of the pen."""
+@app.command()
+def reinstate(
+    model: Annotated[str, typer.Option("--model", help="The model: NAME@VERSION.")],
+    config: ConfigOption = Path("ae_config"),
+) -> None:
+    """Let a recalled model version give results again; what was withdrawn stays withdrawn."""
+    with errors(), worklist(config) as database, database.transaction() as tx:
+        stopped = recalls.stopped(tx)
+        if not recalls.reinstate(tx, model):
+            raise NotFound(f"{model} is not recalled; these are: {', '.join(stopped) or '-'}")
+    _say(f"{model} gives results again; what was withdrawn stays so.")
+
+
+def _demand_known(settings: Settings, database: Database, model: str) -> None:
+    """A model that was never heard of is more likely a slip of the pen."""
     with database.reading() as tx:
-        known = recalls.models(tx)
+        known = {*recalls.models(tx), *models_here(settings).values()}
     if model not in known:
-        raise NotFound(f"there are no results of {model}; there are of: {', '.join(known) or '-'}")
-    console.print(f"No result of {model} stands.", markup=False, highlight=False)
+        raise NotFound(f"there is no model {model}; known are: {', '.join(sorted(known)) or '-'}")
 
 
 def _carry_out(
@@ -124,14 +145,20 @@ def _carry_out(
                 troubles.append(f"job {plan.job.id}: {error}")
             advance()
     for trouble in troubles:
-        console.print(trouble, style="red", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(plans) - len(troubles)} of {len(plans)} jobs recalled", highlight=False)
+        _say(trouble, "red")
+    done = f"Results withdrawn here: of {len(plans) - len(troubles)} of {len(plans)} jobs."
+    _say(done)
+    if any(plan.peers for plan in plans):
+        _say(_OWED)
     return len(troubles)
 
 
-def _print_plans(plans: Sequence["Plan"]) -> None:
+def _print_plans(plans: Sequence["Plan"], model: str) -> None:
     """One line a job; below it the study's UID. Nothing here tells who the patient is."""
-    head = ("job", "state", "results", "told", "pipeline")
+    if not plans:
+        _say(f"No result of {model} stands.")
+        return
+    head = ("job", "state", "results", "to be told", "pipeline")
     print_lines(head, [_plan_row(plan) for plan in plans], [plan.job.study_uid for plan in plans])
 
 
@@ -143,17 +170,16 @@ def _plan_row(plan: "Plan") -> tuple[str, ...]:
     return str(job.id), str(job.state), kinds, told or "nobody", job.pipeline + revision
 
 
-def _warn_of_pipelines(settings: Settings, model: str) -> None:
-    """Pipelines that go on making results of this model."""
-    folders = find_models(settings.node.classify.models)
-    for name, pipeline in settings.pipelines.items():
-        try:
-            card = read_card(folders[pipeline.model]).model
-        except (KeyError, ModelError):
-            continue
-        if pipeline.enabled and f"{card.name}@{card.version}" == model:
-            words = f"pipelines/{name}.toml still uses {model}: it goes on making such results"
-            console.print(Text(words, "bold yellow"), soft_wrap=True)
+def _name_pipelines(settings: Settings, model: str) -> None:
+    """Pipelines that are left without a model."""
+    for name, used in models_in_use(settings).items():
+        if used == model:
+            words = f"pipelines/{name}.toml uses {model}: once it is stopped, nothing is analysed"
+            _say(words, "bold yellow")
+
+
+def _say(text: str, style: str | None = None) -> None:
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _time(at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Recall the results of a model: tell every peer that has them that they no longer stand.
+"""Recall a model: stop it, and tell every peer that has its results that they no longer stand.
 
 Each job is one transaction, in which the objects that say so are made and kept as well: killed at
 any moment, a job is recalled or it is not, and the next run goes on with those that are left.
@@ -26,6 +26,9 @@ from dicomnode.worklist.results import REPORTS
 __all__ = ["Plan", "Recall"]
 
 log = logging.getLogger(__name__)
+
+#: Kinds that people read: what is withdrawn is said in them, too.
+_READ = frozenset({ResultKind.SC, ResultKind.PDF, *REPORTS})
 
 #: `report.withdrawal.make_withdrawal`
 _Make = Callable[[Dataset, Sequence[InstanceRef], WithdrawalReason, Order], Sequence[Result]]
@@ -60,6 +63,16 @@ class Recall:
         """What there is to recall of a model, `name@version`, oldest first."""
         with self._database.reading() as tx:
             return [self._plan(tx, jobs.get(tx, job_id)) for job_id in recall.jobs_of(tx, model)]
+
+    def stop(self, model: str, reason: WithdrawalReason) -> None:
+        """Let no job end with results of this model from now on.
+
+        Raises:
+            DatabaseAway: nothing was stopped.
+        """
+        with self._database.transaction() as tx:
+            recall.stop(tx, model, reason, now=datetime.now(UTC))
+        log.warning("model.recalled", extra={"model": model})
 
     def carry_out(self, plan: Plan, model: str, reason: WithdrawalReason) -> bool:
         """Recall one job's results as they stand now; False where that cannot be.
@@ -112,12 +125,11 @@ class Recall:
     def _order(self, plan: Plan) -> Order:
         job = plan.job
         pipeline = self._settings.pipelines.get(job.pipeline)
-        sent = {one.kind for one in plan.standing}
         return Order(
             pipeline=job.pipeline,
             revision=job.revision,
             made_at=datetime.now(UTC).astimezone(),
-            kinds=frozenset({ResultKind.KO} | (sent & set(REPORTS))),
+            kinds=frozenset().union(*_wanted(plan.standing).values()),
             ae_title=self._settings.node.receive.ae_title,
             received=job.received,
             expected=job.expected,
@@ -127,12 +139,12 @@ class Recall:
 
 
 def _wanted(found: Sequence[Standing]) -> Mapping[str, frozenset[ResultKind]]:
-    """Who is told in what: all by a Key Object, and who has a report by a report as well."""
-    every = {peer for one in found for peer in one.peers}
-    readers = {peer for one in found if one.kind in REPORTS for peer in one.peers}
-    return {
-        peer: frozenset({ResultKind.KO, *(REPORTS if peer in readers else ())}) for peer in every
-    }
+    """Who is told in what: all by a Key Object, and each in the kinds for people that it has."""
+    told: dict[str, set[ResultKind]] = {}
+    for one in found:
+        for peer in one.peers:
+            told.setdefault(peer, {ResultKind.KO}).update({one.kind} & _READ)
+    return {peer: frozenset(kinds) for peer, kinds in told.items()}
 
 
 def _read(path: Path) -> Dataset:

@@ -1,6 +1,7 @@
 """Pipelines whose model version was recalled: their studies are not analysed."""
 
 import logging
+from contextlib import suppress
 
 from dicomnode.classify.card import find_models, read_card
 from dicomnode.config.load import Settings
@@ -10,7 +11,7 @@ from dicomnode.storage.database import Database
 from dicomnode.worklist import recall
 from dicomnode.worklist.schema import is_there
 
-__all__ = ["log_stopped", "models_in_use", "stopped_pipelines", "tag"]
+__all__ = ["log_stopped", "models_here", "models_in_use", "stopped_pipelines", "tag"]
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +21,24 @@ def tag(model: ModelRef) -> str:
     return f"{model.name}@{model.version}"
 
 
+def models_here(settings: Settings) -> dict[str, str]:
+    """The models whose cards can be read, as `name@version`, by the names of their folders."""
+    found = {}
+    with suppress(ModelError):
+        for name, folder in find_models(settings.node.classify.models).items():
+            with suppress(ModelError):
+                found[name] = tag(read_card(folder).model)
+    return found
+
+
 def models_in_use(settings: Settings) -> dict[str, str]:
     """The models of enabled pipelines, as `name@version`, where their cards can be read."""
-    try:
-        folders = find_models(settings.node.classify.models)
-    except ModelError:
-        return {}
-    found = {}
-    for name, pipeline in settings.pipelines.items():
-        try:
-            card = read_card(folders[pipeline.model])
-        except (KeyError, ModelError):
-            continue
-        if pipeline.enabled:
-            found[name] = tag(card.model)
-    return found
+    tags = models_here(settings)
+    return {
+        name: tags[pipeline.model]
+        for name, pipeline in settings.pipelines.items()
+        if pipeline.enabled and pipeline.model in tags
+    }
 
 
 def stopped_pipelines(settings: Settings, database: Database) -> dict[str, str]:

@@ -9,14 +9,15 @@ from pydicom import DataElement, Dataset, config
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, FrameRef, Prediction, Presence, Refusal
+from dicomnode.records import Finding, FrameRef, Prediction, Presence
 from dicomnode.report import codes, identity, wording
 from dicomnode.report.overlay import Pixels, overlay
-from dicomnode.report.panel import notice_sheet, panel
+from dicomnode.report.panel import panel, placard_sheet
+from dicomnode.report.placard import Placard
 from dicomnode.report.reading import value
 from dicomnode.report.request import Making, Order, Source
 
-__all__ = ["captures", "notice_capture", "overlaid", "subjects"]
+__all__ = ["captures", "overlaid", "placard_capture", "subjects"]
 
 _LARGEST_SIDE = 65535  # Rows and Columns are US
 _LARGEST_ASPECT = 4.0  # of a pixel; beyond, what the header says is taken for a mistake
@@ -36,22 +37,22 @@ def captures(making: Making) -> Iterator[tuple[Dataset, Finding | None]]:
         yield _capture(making, subject, number), subject
 
 
-def notice_capture(
-    header: Dataset, refusal: Refusal, order: Order, *, uid: str, series_uid: str
+def placard_capture(
+    header: Dataset, placard: Placard, order: Order, *, uid: str, series_uid: str
 ) -> Dataset:
-    """A page in the place of a picture: not analysed, and why.
+    """A page in the place of a picture.
 
     It shows no image and names none as its source: nobody shall take it for one.
     """
     ds = _new(header, header, uid)
-    identity.add_series(ds, refusal, order, series_uid, "AI: NOT ANALYSED", "0")
-    identity.add_equipment(ds, header, refusal.model, order)
+    identity.add_series(ds, placard, order, series_uid, placard.series, "0")
+    identity.add_equipment(ds, header, placard.model, order)
     ds.ImageType = ["ORIGINAL", "SECONDARY"]  # derived from no image (PS3.3 C.7.6.1.1.2)
     ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
     ds.PatientOrientation = ""
     ds.BurnedInAnnotation = "NO"  # all that is drawn is our own
-    identity.put(ds, "ImageComments", order.words.say("notice.negative"))
-    sheet = notice_sheet(refusal, order)
+    identity.put(ds, "ImageComments", placard.warning)
+    sheet = placard_sheet(placard, order)
     sheet.draw(_add_pixels(ds, sheet.rows, sheet.columns))
     return ds
 

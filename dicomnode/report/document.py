@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pydicom import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
-from dicomnode.records import Prediction, Refusal
 from dicomnode.report import codes, identity
-from dicomnode.report.page import notice_pages, result_pages
+from dicomnode.report.page import placard_pages, result_pages
+from dicomnode.report.placard import Placard
 from dicomnode.report.references import instance
 from dicomnode.report.request import Making, Order
 
-__all__ = ["documents", "notice_document"]
+__all__ = ["documents", "placard_document"]
 
 
 def documents(making: Making) -> Iterator[tuple[Dataset, None]]:
@@ -26,18 +26,18 @@ def documents(making: Making) -> Iterator[tuple[Dataset, None]]:
     yield ds, None
 
 
-def notice_document(
-    header: Dataset, refusal: Refusal, order: Order, *, uid: str, series_uid: str
+def placard_document(
+    header: Dataset, placard: Placard, order: Order, *, uid: str, series_uid: str
 ) -> Dataset:
-    """The page in the place of a document: not analysed, and why; derived from no image."""
-    ds = _new(header, refusal, order, uid, series_uid, "AI: NOT ANALYSED")
-    _add_pages(ds, notice_pages(ds, refusal, order), order.words.say("notice.title"))
+    """The page in the place of a document; derived from no image."""
+    ds = _new(header, placard, order, uid, series_uid, placard.series)
+    _add_pages(ds, placard_pages(ds, placard, order), placard.title)
     return ds
 
 
 def _new(
     header: Dataset,
-    answer: Prediction | Refusal,
+    answer: identity.Answer,
     order: Order,
     uid: str,
     series_uid: str,

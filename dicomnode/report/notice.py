@@ -12,10 +12,11 @@ from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, Compr
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import InstanceRef, Refusal, Result, ResultKind
 from dicomnode.report import codes, gate, identity, wording
-from dicomnode.report.capture import notice_capture
-from dicomnode.report.document import notice_document
+from dicomnode.report.capture import placard_capture
+from dicomnode.report.document import placard_document
 from dicomnode.report.narrative import Section, narrative
 from dicomnode.report.part10 import finished
+from dicomnode.report.placard import not_analysed
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
 from dicomnode.report.sr_document import Naming, document
@@ -29,8 +30,8 @@ _REPORTS: Mapping[ResultKind, tuple[UID, str]] = {
     ResultKind.TEXT: (BasicTextSRStorage, "6"),
 }
 _PAGES: Mapping[ResultKind, Callable[..., Dataset]] = {
-    ResultKind.SC: notice_capture,
-    ResultKind.PDF: notice_document,
+    ResultKind.SC: placard_capture,
+    ResultKind.PDF: placard_document,
 }
 
 
@@ -47,13 +48,14 @@ def make_notices(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> 
     header = identity.one_patient(headers)
     refusal = replace(refusal, detail=_printable(refusal.detail))
     key = _key(headers, refusal, order)
+    placard = not_analysed(refusal, order)
     results = []
     for kind in [kind for kind in ResultKind if kind in order.kinds]:
         uid, series_uid = result_uid(*key, kind, "1"), result_uid(*key, kind, "series")
         if kind in _REPORTS:
             ds = _report(headers, refusal, order, kind, uid, series_uid)
         elif kind in _PAGES:
-            ds = _PAGES[kind](header, refusal, order, uid=uid, series_uid=series_uid)
+            ds = _PAGES[kind](header, placard, order, uid=uid, series_uid=series_uid)
         else:
             continue
         gate.belongs(ds, header)

@@ -1,4 +1,4 @@
-"""What stands on the pages of a result, or of a notice that there is none.
+"""What stands on the pages of a result, or in the place of one.
 
 Unlike the picture, a page names the patient: it may be printed, and has to find its way back.
 """
@@ -8,17 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom import Dataset
 
-from dicomnode.records import Finding, Prediction, Presence, Refusal
+from dicomnode.records import Finding, Prediction, Presence
 from dicomnode.report import wording
 from dicomnode.report.capture import overlaid, subjects
 from dicomnode.report.catalogue import Words
 from dicomnode.report.overlay import Pixels, colours
-from dicomnode.report.panel import BARS, minute, notice_small_print
+from dicomnode.report.panel import BARS
 from dicomnode.report.paper import INK, LEFT, QUIET, RIGHT, RULE, Paper, length
+from dicomnode.report.placard import Placard
 from dicomnode.report.reading import value
 from dicomnode.report.request import Making, Order
 
-__all__ = ["notice_pages", "person", "result_pages"]
+__all__ = ["person", "placard_pages", "result_pages"]
 
 _SMALL = 8.5  # size of what stands back
 _ROW = 17.0  # height of a finding's row
@@ -64,21 +65,22 @@ def result_pages(making: Making, identity: Dataset) -> bytes:
     return _ended(paper, said, identity, order, words.say("caution"))
 
 
-def notice_pages(identity: Dataset, refusal: Refusal, order: Order) -> bytes:
-    """That a study was not analysed, and why, as a PDF."""
+def placard_pages(identity: Dataset, placard: Placard, order: Order) -> bytes:
+    """What stands in the place of a result, as a PDF."""
     words = order.words
-    paper = _begun(identity, order, words.say("notice.title"))
-    paper.warn(words.say("notice.negative"), 11)
-    disclaimer = wording.disclaimer(refusal.model, words)
-    _warn(paper, disclaimer, wording.partial(order), wording.revision(order))
+    paper = _begun(identity, order, placard.title)
+    paper.warn(placard.warning, 11)
+    _warn(paper, *placard.notes)
     _identity(paper, identity, words)
     paper.y += 12
-    paper.write(wording.reason(refusal, words), 12.5, bold=True)
-    paper.y += 4
-    paper.write(wording.remedy(refusal, words), 11)
-    paper.heading(words.say("page.method"))
-    small_print = notice_small_print(refusal, order)
-    return _ended(paper, small_print, identity, order, words.say("notice.title"))
+    first, *others = placard.sentences
+    paper.write(first, 12.5, bold=True)
+    for text in others:
+        paper.y += 4
+        paper.write(text, 11)
+    if placard.small_print:
+        paper.heading(words.say("page.method"))
+    return _ended(paper, placard.small_print, identity, order, placard.title)
 
 
 def person(name: str) -> str:
@@ -100,7 +102,7 @@ def _begun(identity: Dataset, order: Order, title: str) -> Paper:
     paper.text(LEFT, title, size, bold=True)
     paper.text(RIGHT, order.ae_title, _SMALL, QUIET, right=True)
     paper.y += 11
-    made = order.words.say("picture.made", time=minute(order))
+    made = order.words.say("picture.made", time=wording.minute(order))
     paper.text(RIGHT, made, _SMALL, QUIET, right=True)
     paper.y += 28
     return paper

@@ -7,12 +7,13 @@ said in words; colour only repeats it.
 from collections.abc import Sequence
 from itertools import groupby
 
-from dicomnode.records import Finding, Prediction, Presence, Refusal
+from dicomnode.records import Finding, Prediction, Presence
 from dicomnode.report import wording
+from dicomnode.report.placard import Placard
 from dicomnode.report.request import Order
 from dicomnode.report.sheet import QUIET, TEXT, Colour, Sheet
 
-__all__ = ["BARS", "minute", "notice_sheet", "notice_small_print", "panel"]
+__all__ = ["BARS", "panel", "placard_sheet"]
 
 BARS: dict[Presence, Colour] = {
     Presence.PRESENT: (240, 150, 20),
@@ -25,7 +26,7 @@ _SMALL = 0.9  # of the size of the text, for what stands back
 _WIDTH = 25  # of the panel, in heights of its text
 _ROWS_TO_TEXT = 42  # rows of a frame for each pixel of the largest text beside it
 
-_NOTICE_PX, _NOTICE_WIDTH, _NOTICE_ROWS = 28, 36, 756
+_PLACARD_PX, _PLACARD_WIDTH, _PLACARD_ROWS = 28, 36, 756
 
 
 def panel(prediction: Prediction, order: Order, subject: Finding | None, frame_rows: int) -> Sheet:
@@ -42,34 +43,24 @@ def panel(prediction: Prediction, order: Order, subject: Finding | None, frame_r
         size = max(_SMALLEST_PX, min(size - 1, size * frame_rows // sheet.rows))
 
 
-def notice_sheet(refusal: Refusal, order: Order) -> Sheet:
-    """The page that stands where a picture would: that there is no result, why, and what to do."""
-    say, sheet = order.words.say, Sheet(_NOTICE_PX, _NOTICE_WIDTH)
-    sheet.write(say("picture.title"), QUIET, _SMALL)
+def placard_sheet(placard: Placard, order: Order) -> Sheet:
+    """The page that stands where a picture would."""
+    sheet = Sheet(_PLACARD_PX, _PLACARD_WIDTH)
+    sheet.write(order.words.say("picture.title"), QUIET, _SMALL)
     sheet.space(0.6)
-    sheet.write(say("notice.title"), scale=2.2, bold=True)
+    sheet.write(placard.title, scale=2.2, bold=True)
     sheet.space(0.6)
-    sheet.warn(say("notice.negative"))
-    if disclaimer := wording.disclaimer(refusal.model, order.words):
-        sheet.warn(disclaimer)
+    for text in (placard.warning, *placard.notes):
+        sheet.warn(text)
     sheet.space(0.4)
-    for text in (wording.reason(refusal, order.words), wording.remedy(refusal, order.words)):
+    for text in placard.sentences:
         sheet.write(text)
         sheet.space(0.4)
-    sheet.rule()
-    _small_print(sheet, notice_small_print(refusal, order))
-    sheet.rows = max(sheet.rows, _NOTICE_ROWS)
+    if placard.small_print:
+        sheet.rule()
+        _small_print(sheet, placard.small_print)
+    sheet.rows = max(sheet.rows, _PLACARD_ROWS)
     return sheet
-
-
-def notice_small_print(refusal: Refusal, order: Order) -> list[str]:
-    """The technical side of a refusal."""
-    say, model = order.words.say, refusal.model
-    return [
-        say("notice.detail", detail=refusal.detail) if refusal.detail else "",
-        wording.model_named(model, order.words) if model else say("notice.unknown_model"),
-        say("picture.made", time=minute(order)),
-    ]
 
 
 def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding | None) -> None:
@@ -93,7 +84,7 @@ def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding |
         wording.model_named(model, order.words),
         "" if short else wording.completeness(prediction, order),
         wording.revision(order),
-        say("picture.made", time=minute(order)),
+        say("picture.made", time=wording.minute(order)),
     ]
     _small_print(sheet, said)
 
@@ -138,8 +129,3 @@ def _small_print(sheet: Sheet, said: Sequence[str]) -> None:
         if text:
             sheet.write(text, QUIET, _SMALL)
     sheet.space(0.5)
-
-
-def minute(order: Order) -> str:
-    """When the result was made, in the node's zone."""
-    return f"{order.made_at:%Y-%m-%d %H:%M %Z}".strip()

@@ -1,14 +1,14 @@
-"""Results that are recalled: a rejection note for the archive, an addendum for people.
+"""Results that are recalled: a rejection note for the archive, and for people an addendum.
 
 The note is a Key Object with a rejection title, as IHE Imaging Object Change Management has it (RAD
 TF-2, transaction RAD-66): an Image Manager that knows the profile then leaves the objects it names
 out of what it answers and shows (113001: may be shown where that is asked for; 113037, 113038:
-never; 113039: may be deleted). One that does not know it keeps showing them, and the addendum
-beside them. The addendum is not rejected: what was said, and that it no longer stands, stays on
-record.
+never; 113039: may be deleted). One that does not know it keeps showing them, and beside them the
+addendum to a report, or the page to a picture or a document. These are not rejected: what was said,
+and that it no longer stands, stays on record.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydicom import Dataset
@@ -17,10 +17,13 @@ from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, Compr
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import InstanceRef, ModelRef, Result, ResultKind, WithdrawalReason
 from dicomnode.report import codes, gate, identity, items
+from dicomnode.report.capture import placard_capture
+from dicomnode.report.document import placard_document
 from dicomnode.report.key_objects import add_document, pointers
 from dicomnode.report.narrative import Section, narrative
 from dicomnode.report.observer import observer
 from dicomnode.report.part10 import finished
+from dicomnode.report.placard import Placard
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
 from dicomnode.report.sr_document import Naming, document
@@ -32,6 +35,10 @@ _REPORTS: dict[ResultKind, UID] = {
     ResultKind.SR: ComprehensiveSRStorage,
     ResultKind.SR3D: Comprehensive3DSRStorage,
     ResultKind.TEXT: BasicTextSRStorage,
+}
+_PAGES: Mapping[ResultKind, Callable[..., Dataset]] = {
+    ResultKind.SC: placard_capture,
+    ResultKind.PDF: placard_document,
 }
 
 
@@ -48,7 +55,7 @@ class _Withdrawal:
 def make_withdrawal(
     header: Dataset, withdrawn: Sequence[InstanceRef], reason: WithdrawalReason, order: Order
 ) -> tuple[Result, ...]:
-    """An addendum of each kind of report that is ordered, then the rejection note.
+    """An addendum or a page of each kind that is ordered and that people read; then the note.
 
     `header` is a stored result of ours: patient, study and model are copied from it. The note is
     about exactly `withdrawn`; an addendum follows the withdrawn reports of its own SOP class. The
@@ -68,7 +75,9 @@ def make_withdrawal(
     order = replace(order, partial=False)  # all of it is withdrawn
     patient = identity.copied(header)  # and nothing of how we made it
     made = [
-        (kind, _addendum(patient, told, kind, order)) for kind in _REPORTS if kind in order.kinds
+        (kind, _said(patient, told, kind, order))
+        for kind in ResultKind
+        if kind in order.kinds & {*_REPORTS, *_PAGES}
     ]
     made.append((ResultKind.KO, _note(patient, told, order)))
     for _, ds in made:
@@ -87,6 +96,27 @@ def _model(header: Dataset) -> ModelRef:
         intended_use="",
         disclaimer="",
         explanation="",
+    )
+
+
+def _said(patient: Dataset, told: _Withdrawal, kind: ResultKind, order: Order) -> Dataset:
+    if kind in _REPORTS:
+        return _addendum(patient, told, kind, order)
+    uid, series_uid = result_uid(*told.key, kind), result_uid(*told.key, kind, "series")
+    placard = _placard(told, order)
+    return _PAGES[kind](patient, placard, order, uid=uid, series_uid=series_uid)
+
+
+def _placard(told: _Withdrawal, order: Order) -> Placard:
+    *sentences, meaning = _sentences(told, order)
+    return Placard(
+        model=told.model,
+        series=_TITLE,
+        title=order.words.say("withdrawal.title"),
+        warning=meaning,
+        notes=(),
+        sentences=tuple(sentences),
+        small_print=(),
     )
 
 

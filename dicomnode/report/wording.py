@@ -25,6 +25,7 @@ __all__ = [
     "disclaimer",
     "headline",
     "intended_use",
+    "minute",
     "model_named",
     "name",
     "notes",
@@ -224,3 +225,8 @@ def reason(refusal: Refusal, words: Words) -> str:
 def remedy(refusal: Refusal, words: Words) -> str:
     """What a person can do about it."""
     return words.say(f"cause.{refusal.cause}.remedy")
+
+
+def minute(order: Order) -> str:
+    """When the result was made, in the node's zone."""
+    return f"{order.made_at:%Y-%m-%d %H:%M %Z}".strip()

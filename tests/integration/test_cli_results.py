@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import ComprehensiveSRStorage, KeyObjectSelectionDocumentStorage
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    KeyObjectSelectionDocumentStorage,
+    SecondaryCaptureImageStorage,
+)
 from typer.testing import Result
 
 from dicomnode.config.load import load
 from dicomnode.node.build import open_store, open_worklist
-from dicomnode.records import Job, State, Verdict
+from dicomnode.records import Job, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Database
 from dicomnode.worklist import jobs, outbox, queue
+from dicomnode.worklist import recall as recalls
 from dicomnode.worklist.schema import upgrade
 from tests.cli import call, configure, told
 from tests.factories import uid
@@ -129,7 +134,7 @@ def recall(config: Path, model: str, *options: str) -> Result:
     return call("results", "recall", "--model", model, *options, "--config", config, columns=120)
 
 
-def test_a_recall_owes_the_pacs_a_rejection_and_an_addendum_that_follows_the_report(
+def test_a_recall_owes_the_pacs_a_rejection_a_page_and_an_addendum_that_follows_the_report(
     config: Path, database: Database
 ) -> None:
     job = reported(database, config)
@@ -139,10 +144,16 @@ def test_a_recall_owes_the_pacs_a_rejection_and_an_addendum_that_follows_the_rep
     result = recall(config, model_of(database, config), "--reason", "safety", "--yes")
 
     assert result.exit_code == 0, result.output
-    assert "1 of 1 jobs recalled" in result.stdout
+    assert "Results withdrawn here: of 1 of 1 jobs." in result.stdout
+    assert "What tells the peers is owed to them now" in result.stdout
+    assert "to be told" in result.stdout
     assert state(database, job) is State.REPORTED
     by_class = {ds.SOPClassUID: ds for ds in owed(database, config)}
-    assert set(by_class) == {KeyObjectSelectionDocumentStorage, ComprehensiveSRStorage}
+    assert set(by_class) == {
+        SecondaryCaptureImageStorage,
+        ComprehensiveSRStorage,
+        KeyObjectSelectionDocumentStorage,
+    }
     title = by_class[KeyObjectSelectionDocumentStorage].ConceptNameCodeSequence[0]
     assert title.CodeValue == "113037"
     addendum = by_class[ComprehensiveSRStorage]
@@ -163,7 +174,7 @@ def test_a_recall_is_done_once(config: Path, database: Database) -> None:
     again = recall(config, model, "--yes")
 
     assert again.exit_code == 0
-    assert again.stdout.endswith(f"No result of {model} stands.\n")
+    assert f"No result of {model} stands.\n" in again.stdout
     assert told(call("worklist", "show", str(job.id), "--json", "--config", config)) == before
 
 
@@ -183,6 +194,7 @@ def test_a_dry_run_says_what_would_be_withdrawn_and_does_nothing(
     ]
     assert any(study(1) in line for line in lines)
     assert state(database, job) is State.DELIVERED
+    assert stopped(database) == {}
 
 
 def test_without_a_yes_nothing_is_withdrawn(config: Path, database: Database) -> None:
@@ -191,8 +203,9 @@ def test_without_a_yes_nothing_is_withdrawn(config: Path, database: Database) ->
     result = recall(config, model_of(database, config))
 
     assert result.exit_code == 1
-    assert "Withdraw the results of 1 jobs?" in result.output
+    assert "and withdraw the results of 1 jobs?" in result.output
     assert state(database, job) is State.DELIVERED
+    assert stopped(database) == {}
 
 
 def test_what_is_gone_from_the_disk_is_listed_and_the_rest_is_withdrawn(
@@ -211,7 +224,7 @@ def test_what_is_gone_from_the_disk_is_listed_and_the_rest_is_withdrawn(
     assert state(database, here) is State.REPORTED
 
 
-def test_a_model_that_has_no_results_is_named_with_those_that_have(
+def test_a_model_that_nobody_knows_is_named_with_those_that_are_known(
     config: Path, database: Database
 ) -> None:
     reported(database, config)
@@ -219,21 +232,91 @@ def test_a_model_that_has_no_results_is_named_with_those_that_have(
     result = recall(config, "chest@9", "--yes")
 
     assert result.exit_code == 1
-    assert "there are no results of chest@9" in result.stderr
+    assert "there is no model chest@9" in result.stderr
     assert model_of(database, config) in result.stderr
+    assert shipped(config) in result.stderr
+    assert stopped(database) == {}
 
 
-def test_a_pipeline_that_still_uses_the_model_is_named(config: Path, database: Database) -> None:
-    shown = told(call("models", "list", "--json", "--config", config))["demonstration"]
-    model = f"{shown['name']}@{shown['version']}"
+def shipped(config: Path) -> str:
+    """The model of the pipeline."""
+    found = told(call("models", "list", "--json", "--config", config))["demonstration"]
+    return f"{found['name']}@{found['version']}"
+
+
+def stopped(database: Database) -> dict[str, WithdrawalReason]:
+    with database.reading() as tx:
+        return recalls.stopped(tx)
+
+
+def test_a_pipeline_that_uses_the_model_is_named(config: Path, database: Database) -> None:
+    reported(database, config)
+    model, other = shipped(config), model_of(database, config)
+    assert model != other
 
     result = recall(config, model, "--dry-run")
 
-    assert f"pipelines/all.toml still uses {model}" in result.stdout
-    assert "still uses" not in recall(config, f"{model}.9", "--dry-run").output
+    assert f"pipelines/all.toml uses {model}" in result.stdout
+    assert "all.toml" not in recall(config, other, "--dry-run").output
 
 
-@pytest.mark.parametrize("model", ["results list", "results recall --model a@1 --yes"])
+def test_a_model_without_results_is_stopped_until_it_is_reinstated(
+    config: Path, database: Database
+) -> None:
+    model = shipped(config)
+
+    result = recall(config, model, "--reason", "safety", "--yes")
+
+    assert (result.exit_code, stopped(database)) == (0, {model: WithdrawalReason.SAFETY})
+    assert f"{model} is stopped" in result.stdout
+    assert "withdrawn" not in result.stdout
+    assert f"pipelines/all.toml: {model} was recalled" in call("check", "--config", config).stdout
+
+    result = call("results", "reinstate", "--model", model, "--config", config)
+
+    assert (result.exit_code, stopped(database)) == (0, {})
+    assert f"{model} gives results again" in result.stdout
+    again = call("results", "reinstate", "--model", model, "--config", config)
+    assert again.exit_code == 1
+    assert f"{model} is not recalled" in again.stderr
+
+
+def test_a_recall_stops_the_model_before_it_withdraws(
+    config: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported(database, config)
+    model = model_of(database, config)
+    seen = []
+
+    def look(*_: object) -> bool:
+        seen.append(stopped(database))
+        return True
+
+    monkeypatch.setattr("dicomnode.node.recall.Recall.carry_out", look)
+
+    recall(config, model, "--yes")
+
+    assert seen == [{model: WithdrawalReason.QUALITY}]
+
+
+def test_what_was_withdrawn_stays_so_when_the_model_is_reinstated(
+    config: Path, database: Database
+) -> None:
+    job = reported(database, config)
+    model = model_of(database, config)
+    recall(config, model, "--yes")
+    with database.transaction() as tx:
+        for item in outbox.owed_to(tx, "pacs"):
+            say(tx, item, Verdict.STORED)
+
+    call("results", "reinstate", "--model", model, "--config", config)
+
+    assert state(database, job) is State.WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    "model", ["results list", "results recall --model a@1 --yes", "results reinstate --model a@1"]
+)
 def test_says_that_the_node_has_not_run_yet(model: str, config: Path) -> None:
     result = call(*model.split(), "--config", config)
 

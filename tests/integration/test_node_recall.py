@@ -46,6 +46,7 @@ from tests.worklist import (
 )
 
 SC, SR, KO = ResultKind.SC, ResultKind.SR, ResultKind.KO
+KINDS = (SC, SR, KO)  #: in which a peer that has a picture and a report is told
 QUALITY = WithdrawalReason.QUALITY
 
 
@@ -69,13 +70,15 @@ class Bench:
         reason: WithdrawalReason,
         order: Order,
     ) -> list[Result]:
-        """A rejection and an addendum, whose names follow from what they withdraw."""
+        """One object of each kind, whose names follow from what they withdraw."""
         self.made.append((header, list(withdrawn), reason, order))
         self.before_recording()
         parts = [ref.sop_instance_uid for ref in withdrawn]
         words = f"run {len(self.made)}".encode()
-        kinds = [kind for kind in (KO, SR) if kind in order.kinds]
-        refs = [make_ref(*parts, kind, study_uid=withdrawn[0].study_uid) for kind in kinds]
+        kinds = [kind for kind in ResultKind if kind in order.kinds]
+        refs = [
+            make_ref(*parts, "withdrawn", kind, study_uid=withdrawn[0].study_uid) for kind in kinds
+        ]
         return [
             Result(ref=ref, kind=kind, part10=words, model=MODEL)
             for ref, kind in zip(refs, kinds, strict=True)
@@ -133,7 +136,9 @@ def test_peers_that_have_results_are_told_and_the_job_ends_when_they_were(
     assert bench.job(job).state is State.REPORTED
     assert bench.job(job).reason == f"recalled: {MODEL}, quality"
     sent = [(kind, peer, DeliveryState.SENT) for kind in (SC, SR) for peer in ("pacs", "viewer")]
-    told = [(kind, peer, DeliveryState.OWED) for kind in (KO, SR) for peer in ("pacs", "viewer")]
+    told = [
+        (kind, peer, DeliveryState.OWED) for kind in (SC, SR, KO) for peer in ("pacs", "viewer")
+    ]
     assert sorted(bench.stand(job)) == sorted(sent + told)
     bench.deliver()
     assert bench.job(job).state is State.WITHDRAWN
@@ -153,10 +158,10 @@ def test_what_withdraws_names_what_was_sent_and_copies_from_the_stored_report(
     assert header.PatientID == "of sr"
     assert "PixelData" not in header
     assert (reason, order.pipeline, order.revision) == (QUALITY, job.pipeline, 1)
-    assert order.kinds == {KO, SR}
+    assert order.kinds == {KO, SC, SR}
     with bench.database.reading() as tx:
-        *_, (key_object, _), (report, _) = results.of_job(tx, job.id)
-    for ref in (key_object, report):
+        *_, (picture, _), (report, _), (key_object, _) = results.of_job(tx, job.id)
+    for ref in (picture, report, key_object):
         path = bench.store.path_of_result(STUDY_UID, ref.sop_instance_uid)
         assert path.read_bytes() == b"run 1"
 
@@ -171,20 +176,39 @@ def test_the_words_are_in_the_language_of_the_pipeline(bench: Bench) -> None:
     assert bench.made[0][3].language == "de"
 
 
-def test_a_peer_without_reports_is_told_by_a_key_object_alone(bench: Bench) -> None:
-    def pictures_for_viewer(tx: Connection) -> Job:
+def test_each_peer_is_told_by_a_key_object_and_in_the_kinds_that_it_has(bench: Bench) -> None:
+    def different_kinds(tx: Connection) -> Job:
         job = running_job(tx)
-        to = {"pacs": {SC, SR}, "viewer": {SC}}
+        to = {"pacs": {SC, SR}, "viewer": {SC}, "reports": {SR}}
         queue.finish(tx, job, make_results(job), to, now=NOW)
         return jobs.get(tx, job.id)
 
-    job = bench.run(pictures_for_viewer)
+    job = bench.run(different_kinds)
     bench.deliver()
 
     bench.carry_out()
 
     told = {(kind, peer) for kind, peer, state in bench.stand(job) if state is DeliveryState.OWED}
-    assert told == {(KO, "pacs"), (SR, "pacs"), (KO, "viewer")}
+    assert told == {
+        *((kind, "pacs") for kind in (SC, SR, KO)),
+        *((kind, "viewer") for kind in (SC, KO)),
+        *((kind, "reports") for kind in (SR, KO)),
+    }
+
+
+def test_marks_that_nobody_reads_are_withdrawn_by_a_key_object_alone(bench: Bench) -> None:
+    def marks(tx: Connection) -> Job:
+        job = running_job(tx)
+        made = [replace(made, kind=ResultKind.SEG) for made in make_results(job)]
+        queue.finish(tx, job, made, {"pacs": {ResultKind.SEG}}, now=NOW)
+        return jobs.get(tx, job.id)
+
+    job = bench.run(marks)
+    bench.deliver()
+
+    bench.carry_out()
+
+    assert [kind for kind, _, state in bench.stand(job) if state is DeliveryState.OWED] == [KO]
 
 
 def test_a_refused_withdrawal_waits_for_a_person_who_sends_it_again_and_nothing_else(
@@ -199,7 +223,7 @@ def test_a_refused_withdrawal_waits_for_a_person_who_sends_it_again_and_nothing_
         queue.retry(tx, job.id, now=NOW)
 
     owed_now = [kind for kind, _, state in bench.stand(job) if state is DeliveryState.OWED]
-    assert owed_now == [KO, SR]
+    assert owed_now == [SC, SR, KO]
     bench.deliver()
     assert bench.job(job).state is State.WITHDRAWN
 
@@ -227,6 +251,7 @@ def test_what_is_still_owed_is_cancelled_and_what_was_sent_is_withdrawn(bench: B
     assert bench.stand(job) == [
         (SC, "pacs", DeliveryState.SENT),
         (SR, "pacs", DeliveryState.CANCELLED),
+        (SC, "pacs", DeliveryState.OWED),
         (KO, "pacs", DeliveryState.OWED),
     ]
     assert [ref.sop_instance_uid for ref in bench.made[0][1]] == [
@@ -359,7 +384,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(database: Database, tmp_pa
 
     assert {bench.job(job).state for job in found} == {State.REPORTED}
     for job in found:
-        assert [kind for kind, *_ in bench.stand(job)] == [SC, SR, KO, SR]
+        assert [kind for kind, *_ in bench.stand(job)] == [SC, SR, SC, SR, KO]
 
 
 def test_killed_between_disk_and_database_it_sends_the_bytes_of_the_first_time(
@@ -435,7 +460,7 @@ def test_a_withdrawn_result_is_not_asked_about_and_not_sent_again(bench: Bench) 
 
     assert DeliveryState.OWED not in {state for *_, state in bench.stand(job)}
     assert not asked & set(refs)
-    assert len(asked) == 2
+    assert len(asked) == 3
 
 
 def ask(tx: Connection, name: str) -> list[commitments.Sent]:
@@ -457,7 +482,7 @@ def test_the_next_revision_supersedes_what_says_that_the_report_was_withdrawn(
         enter(tx, 2)
         late = jobs.latest(tx, STUDY_UID, job.pipeline)
         assert late is not None
-        addendum = results.of_job(tx, job.id)[-1][0]
+        addendum = results.of_job(tx, job.id)[-2][0]
         assert results.reports_before(tx, late) == [addendum]
 
 

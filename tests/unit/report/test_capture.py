@@ -7,8 +7,9 @@ import pytest
 
 from dicomnode.errors import Cause, ReportError
 from dicomnode.records import Presence, Refusal, ResultKind
-from dicomnode.report.capture import notice_capture
+from dicomnode.report.capture import placard_capture
 from dicomnode.report.part10 import finished
+from dicomnode.report.placard import not_analysed
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
 from dicomnode.report.sheet import BACKGROUND
@@ -177,7 +178,9 @@ def test_refuses_a_frame_that_leaves_no_room_for_the_panel() -> None:
 def test_a_notice_is_a_picture_that_shows_no_image_and_names_no_patient() -> None:
     header = make_header(BurnedInAnnotation="YES", BodyPartExamined="BREAST", Laterality="R")
     refusal = Refusal(cause=Cause.VIEW, detail="no image is of a frontal view", model=MODEL)
-    ds = notice_capture(header, refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+    ds = placard_capture(
+        header, not_analysed(refusal, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
+    )
 
     result = read(finished(ds, ResultKind.SC, {}))
 
@@ -194,9 +197,13 @@ def test_a_notice_about_what_is_no_image_takes_no_modality_from_it() -> None:
     header = make_header(Modality="SR")
     del header.Rows, header.Columns
     refusal = Refusal(cause=Cause.NO_IMAGE, detail="", model=MODEL)
-    ds = notice_capture(header, refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+    ds = placard_capture(
+        header, not_analysed(refusal, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
+    )
     assert ds.Modality == "OT"
-    ds = notice_capture(make_header(), refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+    ds = placard_capture(
+        make_header(), not_analysed(refusal, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
+    )
     assert ds.Modality == "DX"
 
 
@@ -206,7 +213,9 @@ def test_of_two_modalities_none_is_the_one() -> None:
 
 def test_a_notice_needs_no_model() -> None:
     refusal = Refusal(cause=Cause.MODEL_FAILED, detail="", model=None)
-    ds = notice_capture(make_header(), refusal, ORDER, uid="2.25.1", series_uid="2.25.2")
+    ds = placard_capture(
+        make_header(), not_analysed(refusal, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
+    )
     assert read(finished(ds, ResultKind.SC, {})).ManufacturerModelName == "dicomnode"
 
 

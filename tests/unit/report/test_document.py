@@ -19,9 +19,10 @@ from dicomnode.records import (
 )
 from dicomnode.report import wording
 from dicomnode.report.catalogue import LANGUAGES, words
-from dicomnode.report.document import notice_document
+from dicomnode.report.document import placard_document
 from dicomnode.report.page import person
 from dicomnode.report.part10 import finished
+from dicomnode.report.placard import not_analysed
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
     MODEL,
@@ -230,7 +231,9 @@ def test_a_page_has_the_picture_with_its_heat() -> None:
 def test_a_notice_says_why_and_what_to_do(cause: Cause, language: str) -> None:
     order, refusal = replace(ORDER, language=language), replace(REFUSAL, cause=cause)
     header = make_header(PatientID="ID-4711")
-    ds = notice_document(header, refusal, order, uid="2.25.1", series_uid="2.25.2")
+    ds = placard_document(
+        header, not_analysed(refusal, order), order, uid="2.25.1", series_uid="2.25.2"
+    )
     said, say = text(read(finished(ds, ResultKind.PDF, {}))).replace(" ", ""), words(language).say
     for key in ("notice.title", "notice.negative", f"cause.{cause}.what", f"cause.{cause}.remedy"):
         assert say(key).replace(" ", "") in said
@@ -241,7 +244,9 @@ def test_a_notice_says_why_and_what_to_do(cause: Cause, language: str) -> None:
 
 def test_a_notice_without_a_model_stands_alone() -> None:
     bare = Refusal(cause=Cause.MODEL_FAILED, detail="", model=None)
-    ds = notice_document(make_header(), bare, ORDER, uid="2.25.1", series_uid="2.25.2")
+    ds = placard_document(
+        make_header(), not_analysed(bare, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
+    )
     result: Result = finished(ds, ResultKind.PDF, {})
     assert "could not be read" in text(read(result))
 

@@ -9,8 +9,9 @@ from dicomnode.errors import Cause
 from dicomnode.records import Finding, Prediction, Refusal
 from dicomnode.report.catalogue import LANGUAGES
 from dicomnode.report.overlay import Pixels
-from dicomnode.report.panel import notice_sheet
 from dicomnode.report.panel import panel as laid_out
+from dicomnode.report.panel import placard_sheet
+from dicomnode.report.placard import not_analysed
 from dicomnode.report.request import Order
 from dicomnode.report.sheet import BACKGROUND, WARNING, Sheet
 from tests.unit.report.samples import (
@@ -32,6 +33,10 @@ def drawn(sheet: Sheet, rows: int = 0) -> Pixels:
     pixels = np.empty((max(sheet.rows, rows), sheet.columns, 3), dtype=np.uint8)
     sheet.draw(pixels)
     return pixels
+
+
+def notice_sheet(refusal: Refusal, order: Order) -> Sheet:
+    return placard_sheet(not_analysed(refusal, order), order)
 
 
 def panel(prediction: Prediction, order: Order, subject: Finding | None, rows: int) -> Pixels:

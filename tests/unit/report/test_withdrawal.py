@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from pydicom import Dataset
 
@@ -10,6 +11,7 @@ from dicomnode.records import InstanceRef, Result, ResultKind, WithdrawalReason
 from dicomnode.report.catalogue import LANGUAGES
 from dicomnode.report.withdrawal import make_withdrawal
 from tests.unit.report.samples import ORDER, made, make_header, make_source, read
+from tests.unit.report.test_document import text
 from tests.unit.report.test_structured import listed
 from tests.unit.report.test_tree import everything
 
@@ -91,6 +93,47 @@ def test_where_no_report_was_sent_the_note_says_it_alone() -> None:
     (note,) = withdrawal(refs=pictures, kinds=frozenset({ResultKind.KO}))
     assert note.kind is ResultKind.KO
     assert "WITHDRAWN" in words(read(note))
+
+
+PAGES = frozenset({ResultKind.SC, ResultKind.PDF})
+
+
+def test_pictures_and_documents_are_followed_by_pages_that_are_derived_from_nothing() -> None:
+    results = withdrawal(kinds=PAGES | {ResultKind.KO, ResultKind.SR, ResultKind.GSPS})
+    order = [ResultKind.SC, ResultKind.SR, ResultKind.PDF, ResultKind.KO]
+    assert [result.kind for result in results] == order
+    picture, _, page, note = (read(result) for result in results)
+    for ds in (picture, page):
+        assert ds.SeriesDescription.startswith("AI result WITHDRAWN: demonstration 1.0.0")
+        assert ds.PatientID == stored(ResultKind.SR).PatientID
+        assert "SourceImageSequence" not in ds
+        assert "SourceInstanceSequence" not in ds
+    assert not {ds.SOPInstanceUID for ds in (picture, page)} & listed(
+        note.CurrentRequestedProcedureEvidenceSequence
+    )
+    assert len(np.unique(picture.pixel_array)) > 20
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_says_that_of_which_model_why_and_when_in_every_language(language: str) -> None:
+    (page, _) = withdrawal(language=language, kinds=frozenset({ResultKind.PDF}))
+    ds, say = read(page), replace(ORDER, language=language).words.say
+    said = text(ds).replace(" ", "")
+    model = say("withdrawal.what", name="demonstration", version="1.0.0")
+    moment = say("withdrawal.when", moment="2025-03-04 23:30 +0000")
+    for words in (model, moment, *map(say, ("withdrawal.safety", "withdrawal.meaning"))):
+        assert words.replace(" ", "") in said
+    assert ds.DocumentTitle == say("withdrawal.title")
+
+
+def test_a_picture_says_its_reason_and_a_picture_alone_is_enough_to_copy_from() -> None:
+    def drawn(reason: WithdrawalReason) -> Any:
+        order = replace(ORDER, kinds=PAGES)
+        picture, *_ = make_withdrawal(stored(ResultKind.SC), WITHDRAWN, reason, order)
+        return read(picture).pixel_array
+
+    pictures = [drawn(reason) for reason in (WithdrawalReason.SAFETY, WithdrawalReason.QUALITY)]
+    assert (pictures[0] != pictures[1]).any()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
