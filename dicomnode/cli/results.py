@@ -96,8 +96,8 @@ def recall(
         _print_plans(plans, model)
         if not dry_run:
             if not yes:
-                possible = sum(plan.possible for plan in plans)
-                asked = f"Stop {model}, and withdraw the results of {possible} jobs?"
+                count = sum(plan.possible for plan in plans)
+                asked = f"Stop {model}, and withdraw the results of {count} jobs?"
                 typer.confirm(asked, abort=True)
             recaller.stop(model, reason)
             _say(f"{model} is stopped: no job gives a result of it.")
