@@ -66,6 +66,7 @@ class Input(Table):
     min_px: PositiveInt = 1  #: rows, and columns, that an image has to have
     min_bits: PositiveInt = 1  #: Bits Stored (0028,0101) that an image has to have
     min_levels: PositiveInt = 1  #: of 256 grey levels, that a frame has to show: a blank one has 1
+    min_contrast: Fraction = 0.0  #: standard deviation of the grey 0..1 that the network sees
 
     @model_validator(mode="after")
     def _one_a_channel(self) -> Self:

@@ -11,11 +11,12 @@ import numpy as np
 from pydicom import Dataset
 
 from dicomnode.classify.card import Input
+from dicomnode.classify.preprocess import Prepared
 from dicomnode.dicom.attributes import text
 from dicomnode.dicom.pixels import Frame
 from dicomnode.errors import Cause, NotAnalysable
 
-__all__ = ["blank", "misfit", "refusal"]
+__all__ = ["blank", "faint", "misfit", "refusal"]
 
 _SAMPLES = 512  #: rows, and columns, of a frame whose grey levels are looked at
 #: View Code Sequence (0054,0220), CID 4010, by SNOMED CT and by its old SRT codes.
@@ -42,6 +43,18 @@ def blank(frame: Frame, recipe: Input) -> NotAnalysable | None:
         return None
     wanted = f"the model needs {recipe.min_levels} grey levels"
     return NotAnalysable(f"{wanted}; an image shows {levels}", Cause.SIZE)
+
+
+def faint(prepared: Prepared, recipe: Input) -> NotAnalysable | None:
+    """Whether what the network sees is next to one grey: noise is, once it is made smaller."""
+    at = prepared.placement
+    grey = prepared.tensor[0] * recipe.std[0] + recipe.mean[0]
+    seen = grey[at.top : at.top + at.height, at.left : at.left + at.width]
+    contrast = float(seen.std(correction=0))
+    if contrast >= recipe.min_contrast:
+        return None
+    words = f"the model needs a contrast of {recipe.min_contrast:.2f}; an image has {contrast:.2f}"
+    return NotAnalysable(words, Cause.UNFAMILIAR)
 
 
 def refusal(left_out: Sequence[NotAnalysable]) -> NotAnalysable:

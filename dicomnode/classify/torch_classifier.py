@@ -9,7 +9,7 @@ import torch
 
 from dicomnode.classify.calibration import answered
 from dicomnode.classify.card import Card, Label, read_card
-from dicomnode.classify.check import blank, refusal
+from dicomnode.classify.check import blank, faint, refusal
 from dicomnode.classify.explain import Explained, Explainer
 from dicomnode.classify.images import Image, choose, decode
 from dicomnode.classify.network import load_network
@@ -97,13 +97,15 @@ class TorchClassifier:
         for frame in frames:
             if (why := blank(frame, self._card.input)) is None:
                 prepared = prepare(frame, self._card.input)
+                why = faint(prepared, self._card.input)
+            if why is None:
                 answer = self._scores(prepared.tensor)
                 why = self._usual.unfamiliar() if self._usual else None
-                if why is None:
-                    fits = True
-                    yield prepared, answer
-                    continue
-            misfits.append(why)
+            if why is None:
+                fits = True
+                yield prepared, answer
+            else:
+                misfits.append(why)
         if not fits:
             left_out.extend(misfits[:1])
 

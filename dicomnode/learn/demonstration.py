@@ -172,6 +172,7 @@ def describe(recipe: Recipe) -> Card:
             min_px=recipe.size_px // 2,
             min_bits=8,
             min_levels=16,
+            min_contrast=0.06,
         ),
         explanation=Explanation(
             method="hires-cam",

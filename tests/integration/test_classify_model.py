@@ -180,6 +180,8 @@ def strange() -> dict[str, Dataset]:
     section[(np.abs(right) - 0.4) ** 2 + down**2 < 0.06] = 0.05
     return {
         "noise": grey(dice.random((256, 256))),
+        "fine noise": grey(dice.random((700, 700))),
+        "normal noise of a large detector": grey(dice.normal(0.5, 0.1, (1500, 1500)).clip(0, 1)),
         "a slope": grey((right + 1) / 2),
         "a slice": grey(section + dice.normal(0, 0.01, section.shape)),
         "inverted": grey(1 - chest),
