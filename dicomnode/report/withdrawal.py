@@ -108,14 +108,14 @@ def _said(patient: Dataset, told: _Withdrawal, kind: ResultKind, order: Order) -
 
 
 def _placard(told: _Withdrawal, order: Order) -> Placard:
-    *sentences, meaning = _sentences(told, order)
+    what, reason, when, meaning = _sentences(told, order)
     return Placard(
         model=told.model,
         series=_TITLE,
         title=order.words.say("withdrawal.title"),
-        warning=meaning,
+        warning=what,
         notes=(),
-        sentences=tuple(sentences),
+        sentences=(meaning, reason, when),
         small_print=(),
     )
 

@@ -12,6 +12,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from dicomnode.errors import Cause
 from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.records import State, Verdict
 from tests.cli import call, told
@@ -85,7 +86,7 @@ def test_a_late_image_makes_a_revision_that_names_the_report_it_supersedes(
     assert "PredecessorDocumentsSequence" not in first
 
 
-def test_results_are_recalled_while_the_node_runs_and_the_next_revision_stands_on_its_own(
+def test_a_model_is_recalled_while_the_node_runs_and_answers_again_when_it_is_reinstated(
     running: RunningNode, archive: FakePacs, tmp_path: Path
 ) -> None:
     running.send([radiograph(tmp_path, 1, study=7)])
@@ -98,16 +99,26 @@ def test_results_are_recalled_while_the_node_runs_and_the_next_revision_stands_o
     assert done.exit_code == 0, done.output
     until(lambda: [found.state for found in running.jobs()] == [State.WITHDRAWN])
     assert call("worklist", "retry", job.id, "--config", running.config).exit_code == 0
+    until(lambda: running.jobs()[0].state is State.NOT_ANALYSED)
+    stopped = running.jobs()[0]
+    assert stopped.refused is Cause.RECALLED
+    notices = len(stored(archive))
+    back = call("results", "reinstate", "--model", model, "--config", running.config)
+    assert back.exit_code == 0, back.output
+    assert call("worklist", "retry", stopped.id, "--config", running.config).exit_code == 0
     until(lambda: running.jobs()[0].state is State.DELIVERED)
 
     answers = stored(archive)
-    addendum, rejection, *again = answers[len(first) :]
+    page, addendum, rejection = answers[len(first) : len(first) + 3]
+    notice, again = answers[notices - 1], answers[notices:]
+    assert page.SOPClassUID == SecondaryCaptureImageStorage
     assert rejection.SOPClassUID == KeyObjectSelectionDocumentStorage
     assert names(rejection.CurrentRequestedProcedureEvidenceSequence) == {
         answer.SOPInstanceUID for answer in first
     }
     assert names(addendum.PredecessorDocumentsSequence) == {first[-1].SOPInstanceUID}
-    assert names(again[-1].PredecessorDocumentsSequence) == {addendum.SOPInstanceUID}
+    assert names(notice.PredecessorDocumentsSequence) == {addendum.SOPInstanceUID}
+    assert names(again[-1].PredecessorDocumentsSequence) == {notice.SOPInstanceUID}
 
 
 def names(studies: Sequence[Dataset]) -> set[str]:
