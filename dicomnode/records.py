@@ -316,6 +316,11 @@ class ModelRef:
     views: tuple[str, ...] = ()  #: that the model is for, such as PA (0018,5101); empty: any
     translations: Mapping[str, Translation] = field(default_factory=dict)  #: by language (RFC 5646)
 
+    @property
+    def tag(self) -> str:
+        """Name and version in one, as the worklist and people name it."""
+        return f"{self.name}@{self.version}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:

@@ -12,7 +12,7 @@ from rich.text import Text
 from dicomnode.cli.output import print_table
 from dicomnode.node.archive import Archive
 from dicomnode.records import InstanceRef, Job, Presence, Score, State
-from dicomnode.report.text import sr_html
+from dicomnode.report.sr.as_html import sr_html
 
 __all__ = ["Ended", "show", "write"]
 

@@ -27,7 +27,6 @@ from dicomnode.errors import (
     ReportError,
     Unreadable,
 )
-from dicomnode.node.stopped import tag
 from dicomnode.node.worker import Case
 from dicomnode.records import FrameRef, Job, ModelRef, Prediction, Refusal, Result, ResultKind
 from dicomnode.report.notice import make_notices
@@ -68,7 +67,7 @@ class StudyAnalysis:
     def model(self, job: Job) -> str:
         """The pipeline's model, as `name@version`; empty where its card cannot be read."""
         model = self._name(self._pipeline(job).model)
-        return tag(model) if model else ""
+        return model.tag if model else ""
 
     def analyse(self, case: Case) -> Sequence[Result]:
         """Results of one job; the same job gives the same bytes, however often it runs.

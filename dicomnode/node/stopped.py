@@ -6,19 +6,13 @@ from contextlib import suppress
 from dicomnode.classify.card import find_models, read_card
 from dicomnode.config.load import Settings
 from dicomnode.errors import ModelError
-from dicomnode.records import ModelRef
 from dicomnode.storage.database import Database
 from dicomnode.worklist import recall
 from dicomnode.worklist.schema import is_there
 
-__all__ = ["log_stopped", "models_here", "models_in_use", "stopped_pipelines", "tag"]
+__all__ = ["log_stopped", "models_here", "models_in_use", "stopped_pipelines"]
 
 log = logging.getLogger(__name__)
-
-
-def tag(model: ModelRef) -> str:
-    """A model as the worklist and the commands name it: `name@version`."""
-    return f"{model.name}@{model.version}"
 
 
 def models_here(settings: Settings) -> dict[str, str]:
@@ -27,7 +21,7 @@ def models_here(settings: Settings) -> dict[str, str]:
     with suppress(ModelError):
         for name, folder in find_models(settings.node.classify.models).items():
             with suppress(ModelError):
-                found[name] = tag(read_card(folder).model)
+                found[name] = read_card(folder).model.tag
     return found
 
 

@@ -11,15 +11,16 @@ from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, Compr
 
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import InstanceRef, Refusal, Result, ResultKind
-from dicomnode.report import codes, gate, identity, wording
-from dicomnode.report.capture import placard_capture
-from dicomnode.report.document import placard_document
-from dicomnode.report.narrative import Section, narrative
+from dicomnode.report import codes, identity, wording
+from dicomnode.report.drawn.capture import placard_capture
+from dicomnode.report.drawn.document import placard_document
+from dicomnode.report.drawn.placard import not_analysed
+from dicomnode.report.gate import check as gate
 from dicomnode.report.part10 import finished
-from dicomnode.report.placard import not_analysed
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
-from dicomnode.report.sr_document import Naming, document
+from dicomnode.report.sr.document import Naming, document
+from dicomnode.report.sr.narrative import Section, narrative
 
 __all__ = ["make_notices"]
 

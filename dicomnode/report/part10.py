@@ -16,7 +16,8 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.errors import ReportError
 from dicomnode.records import InstanceRef, Result, ResultKind, Score
-from dicomnode.report import gate, gate_values
+from dicomnode.report.gate import check as gate
+from dicomnode.report.gate import values
 
 __all__ = ["encoded", "finished"]
 
@@ -103,10 +104,10 @@ def _value(vr: str, value: Any) -> bytes | memoryview:
         if not isinstance(value, bytes | memoryview):
             raise TypeError
         return bytes(value) + b"\0" if len(value) % 2 else value
-    parts = gate_values.parts(value)
+    parts = values.parts(value)
     if vr in _NUMBERS:
         return struct.pack(f"<{len(parts)}{_NUMBERS[vr]}", *parts)
     if vr == "AT":
         return b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in parts)
-    raw = "\\".join(gate_values.text(part) for part in parts).encode(_WORDS[vr])
+    raw = "\\".join(values.text(part) for part in parts).encode(_WORDS[vr])
     return raw + (b"\0" if vr == "UI" else b" ") * (len(raw) % 2)

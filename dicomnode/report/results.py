@@ -10,17 +10,18 @@ from pydicom import Dataset
 
 from dicomnode.errors import ReportError
 from dicomnode.records import Finding, Prediction, Result, ResultKind, Score
-from dicomnode.report import gate, identity
-from dicomnode.report.capture import captures
-from dicomnode.report.document import documents
-from dicomnode.report.key_objects import selections
+from dicomnode.report import identity
+from dicomnode.report.drawn.capture import captures
+from dicomnode.report.drawn.document import documents
+from dicomnode.report.gate import check as gate
+from dicomnode.report.marks.key_objects import selections
+from dicomnode.report.marks.presentation import presentation_states
+from dicomnode.report.marks.segmentation import segmentations
 from dicomnode.report.part10 import finished
-from dicomnode.report.presentation import presentation_states
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Making, Order, Source
-from dicomnode.report.segmentation import segmentations
-from dicomnode.report.structured import reports, reports_3d
-from dicomnode.report.text_report import text_reports
+from dicomnode.report.sr.measured import reports, reports_3d
+from dicomnode.report.sr.sentences import text_reports
 
 __all__ = ["Order", "Source", "make_results"]
 
@@ -52,7 +53,7 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
         for finding in prediction.findings
     }
     key = _key(prediction, order)
-    model = f"{prediction.model.name}@{prediction.model.version}"
+    model = prediction.model.tag
     results: list[Result] = []
     made: list[Made] = []
     for kind in [kind for kind in ResultKind if kind in order.kinds]:

@@ -16,17 +16,19 @@ from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, Compr
 
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import InstanceRef, ModelRef, Result, ResultKind, WithdrawalReason
-from dicomnode.report import codes, gate, identity, items
-from dicomnode.report.capture import placard_capture
-from dicomnode.report.document import placard_document
-from dicomnode.report.key_objects import add_document, pointers
-from dicomnode.report.narrative import Section, narrative
-from dicomnode.report.observer import observer
+from dicomnode.report import codes, identity
+from dicomnode.report.drawn.capture import placard_capture
+from dicomnode.report.drawn.document import placard_document
+from dicomnode.report.drawn.placard import Placard
+from dicomnode.report.gate import check as gate
+from dicomnode.report.marks.key_objects import add_document, pointers
 from dicomnode.report.part10 import finished
-from dicomnode.report.placard import Placard
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
-from dicomnode.report.sr_document import Naming, document
+from dicomnode.report.sr import items
+from dicomnode.report.sr.document import Naming, document
+from dicomnode.report.sr.narrative import Section, narrative
+from dicomnode.report.sr.observer import observer
 
 __all__ = ["make_withdrawal"]
 
@@ -82,7 +84,7 @@ def make_withdrawal(
     made.append((ResultKind.KO, _note(patient, told, order)))
     for _, ds in made:
         gate.belongs(ds, header)
-    model = f"{told.model.name}@{told.model.version}"
+    model = told.model.tag
     return tuple(finished(ds, kind, {}, model) for kind, ds in made)
 
 

@@ -18,7 +18,7 @@ from pydicom.uid import UID
 
 from dicomnode.dicom import pixels
 from dicomnode.records import Result, ResultKind
-from dicomnode.report.text import sr_html
+from dicomnode.report.sr.as_html import sr_html
 from tests.factories import make_part10
 from tests.gallery.studies import Study
 

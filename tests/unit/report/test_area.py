@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicomnode.records import Region
-from dicomnode.report.area import inside
+from dicomnode.report.marks.area import inside
 
 Outline = Sequence[tuple[float, float]]
 

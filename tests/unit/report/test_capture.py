@@ -7,12 +7,12 @@ import pytest
 
 from dicomnode.errors import Cause, ReportError
 from dicomnode.records import Presence, Refusal, ResultKind
-from dicomnode.report.capture import placard_capture
+from dicomnode.report.drawn.capture import placard_capture
+from dicomnode.report.drawn.placard import not_analysed
+from dicomnode.report.drawn.sheet import BACKGROUND
 from dicomnode.report.part10 import finished
-from dicomnode.report.placard import not_analysed
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
-from dicomnode.report.sheet import BACKGROUND
 from tests.unit.report.samples import (
     MODEL,
     ORDER,

@@ -115,7 +115,7 @@ def test_every_key_is_used_and_every_key_used_is_there(
 
 def literal_keys() -> Iterator[str]:
     """Every key that is written out as `say("...")` in `report`."""
-    for file in Path(report.__file__).parent.glob("*.py"):
+    for file in Path(report.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 called = node.func.attr if isinstance(node.func, ast.Attribute) else ""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dicomnode.report.direction import visual
-from dicomnode.report.fonts import Type, runs
+from dicomnode.report.drawn.direction import visual
+from dicomnode.report.drawn.fonts import Type, runs
 
 # Letters by their code charts: what a person who writes Arabic sees, from left to right.
 DRAWN = {

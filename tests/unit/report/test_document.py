@@ -19,10 +19,10 @@ from dicomnode.records import (
 )
 from dicomnode.report import wording
 from dicomnode.report.catalogue import LANGUAGES, words
-from dicomnode.report.document import placard_document
-from dicomnode.report.page import person
+from dicomnode.report.drawn.document import placard_document
+from dicomnode.report.drawn.page import person
+from dicomnode.report.drawn.placard import not_analysed
 from dicomnode.report.part10 import finished
-from dicomnode.report.placard import not_analysed
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
     MODEL,

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from dicomnode.report import fonts
 from dicomnode.report.catalogue import LANGUAGES, words
-from dicomnode.report.direction import visual
-from dicomnode.report.fonts import Type, lines, path, runs
+from dicomnode.report.drawn import fonts
+from dicomnode.report.drawn.direction import visual
+from dicomnode.report.drawn.fonts import Type, lines, path, runs
 
 SCRIPTS = {
     "accents": "Ærø Zażółć gęślą jaźń Đặng Thị Ấ Øü ßéñçÿ Šťastný Ţăran Ğ İı",

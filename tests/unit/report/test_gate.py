@@ -10,8 +10,8 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from dicomnode.errors import ReportError
 from dicomnode.records import ResultKind
-from dicomnode.report import gate
-from dicomnode.report.gate_attributes import IODS, ITEMS, MODULES
+from dicomnode.report.gate import check as gate
+from dicomnode.report.gate.attributes import IODS, ITEMS, MODULES
 from tests.unit.report.every_kind import EVERY_KIND, good
 from tests.unit.report.samples import make_header
 

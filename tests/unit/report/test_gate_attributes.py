@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydicom.datadict import tag_for_keyword
 
-from dicomnode.report.gate_attributes import IODS, ITEMS, MODULES
+from dicomnode.report.gate.attributes import IODS, ITEMS, MODULES
 
 
 @cache

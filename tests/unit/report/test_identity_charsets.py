@@ -10,7 +10,7 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import tag_for_keyword
 
 from dicomnode.dicom.patient import disagreement
-from dicomnode.report import gate
+from dicomnode.report.gate import check as gate
 from dicomnode.report.identity import copied
 from dicomnode.report.part10 import encoded
 from dicomnode.report.results import make_results

@@ -3,7 +3,7 @@
 import pytest
 
 from dicomnode.records import Region
-from dicomnode.report.labels import Box, around, placed
+from dicomnode.report.marks.labels import Box, around, placed
 
 ROWS, COLUMNS = 1000, 800
 LINE = 28.0

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from dicomnode.records import Region
-from dicomnode.report.overlay import Pixels, colours, overlay
+from dicomnode.report.drawn.overlay import Pixels, colours, overlay
 
 
 def grey(level: int = 90) -> Pixels:

@@ -8,12 +8,12 @@ import pytest
 from dicomnode.errors import Cause
 from dicomnode.records import Finding, Prediction, Refusal
 from dicomnode.report.catalogue import LANGUAGES
-from dicomnode.report.overlay import Pixels
-from dicomnode.report.panel import panel as laid_out
-from dicomnode.report.panel import placard_sheet
-from dicomnode.report.placard import not_analysed
+from dicomnode.report.drawn.overlay import Pixels
+from dicomnode.report.drawn.panel import panel as laid_out
+from dicomnode.report.drawn.panel import placard_sheet
+from dicomnode.report.drawn.placard import not_analysed
+from dicomnode.report.drawn.sheet import BACKGROUND, WARNING, Sheet
 from dicomnode.report.request import Order
-from dicomnode.report.sheet import BACKGROUND, WARNING, Sheet
 from tests.unit.report.samples import (
     MODEL,
     ORDER,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dicomnode.report.plane import plane_of
+from dicomnode.report.marks.plane import plane_of
 from tests.unit.report.samples import make_header, raw_header
 
 TOLD: dict[str, Any] = {

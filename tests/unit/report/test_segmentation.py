@@ -9,7 +9,7 @@ import pytest
 from pydicom import Dataset
 
 from dicomnode.records import Presence, Region, ResultKind
-from dicomnode.report.area import inside
+from dicomnode.report.marks.area import inside
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (

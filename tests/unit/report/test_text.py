@@ -8,7 +8,7 @@ from pydicom import Dataset
 from dicomnode.errors import Cause
 from dicomnode.records import Refusal, ResultKind
 from dicomnode.report.notice import make_notices
-from dicomnode.report.text import sr_html
+from dicomnode.report.sr.as_html import sr_html
 from tests.unit.report.samples import ORDER, made, make_header, make_source, read, report_of
 
 

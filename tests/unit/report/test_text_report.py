@@ -8,9 +8,9 @@ from pydicom import Dataset
 
 from dicomnode.records import ResultKind
 from dicomnode.report import codes
-from dicomnode.report.narrative import Section, narrative
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
+from dicomnode.report.sr.narrative import Section, narrative
 from tests.unit.report.samples import (
     MODEL,
     ORDER,

@@ -9,9 +9,9 @@ from itertools import groupby
 
 from dicomnode.records import Finding, Prediction, Presence
 from dicomnode.report import wording
-from dicomnode.report.placard import Placard
+from dicomnode.report.drawn.placard import Placard
+from dicomnode.report.drawn.sheet import QUIET, TEXT, Colour, Sheet
 from dicomnode.report.request import Order
-from dicomnode.report.sheet import QUIET, TEXT, Colour, Sheet
 
 __all__ = ["BARS", "panel", "placard_sheet"]
 

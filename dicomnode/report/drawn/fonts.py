@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.pdfbase.ttfonts import TTFontFace
 
-from dicomnode.report.direction import visual
+from dicomnode.report.drawn.direction import visual
 
 __all__ = ["ASCENT", "HEIGHT", "Type", "lines", "path", "runs"]
 

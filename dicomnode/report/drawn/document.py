@@ -6,8 +6,8 @@ from pydicom import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
 from dicomnode.report import codes, identity
-from dicomnode.report.page import placard_pages, result_pages
-from dicomnode.report.placard import Placard
+from dicomnode.report.drawn.page import placard_pages, result_pages
+from dicomnode.report.drawn.placard import Placard
 from dicomnode.report.references import instance
 from dicomnode.report.request import Making, Order
 

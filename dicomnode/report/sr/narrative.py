@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from dicomnode.records import Concept, ModelRef
-from dicomnode.report import items
 from dicomnode.report.catalogue import Words
-from dicomnode.report.observer import observer
+from dicomnode.report.sr import items
+from dicomnode.report.sr.observer import observer
 
 __all__ = ["Section", "narrative"]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomnode.report.fonts import Type, lines
-from dicomnode.report.overlay import Pixels, colours
+from dicomnode.report.drawn.fonts import Type, lines
+from dicomnode.report.drawn.overlay import Pixels, colours
 
 __all__ = ["BACKGROUND", "QUIET", "RULE", "TEXT", "WARNING", "Colour", "Sheet"]
 

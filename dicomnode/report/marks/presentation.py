@@ -15,7 +15,7 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from dicomnode.records import Finding, FrameRef, Presence, Region, ResultKind
 from dicomnode.report import identity, wording
-from dicomnode.report.labels import Box, around, placed
+from dicomnode.report.marks.labels import Box, around, placed
 from dicomnode.report.reading import value
 from dicomnode.report.references import by_series, instance
 from dicomnode.report.request import Making, Order

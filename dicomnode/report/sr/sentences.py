@@ -6,10 +6,11 @@ from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage
 
 from dicomnode.records import Finding, FrameRef, Prediction, Presence, ResultKind
-from dicomnode.report import codes, identity, items, wording
-from dicomnode.report.narrative import Section, narrative
+from dicomnode.report import codes, identity, wording
 from dicomnode.report.request import Making, Order
-from dicomnode.report.sr_document import Naming, document
+from dicomnode.report.sr import items
+from dicomnode.report.sr.document import Naming, document
+from dicomnode.report.sr.narrative import Section, narrative
 
 __all__ = ["text_reports"]
 

@@ -9,11 +9,12 @@ from pydicom import Dataset
 
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, Presence, Region
-from dicomnode.report import codes, items, wording
+from dicomnode.report import codes, wording
 from dicomnode.report.catalogue import Words
-from dicomnode.report.observer import observer
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Order, Source
+from dicomnode.report.sr import items
+from dicomnode.report.sr.observer import observer
 
 __all__ = ["content"]
 

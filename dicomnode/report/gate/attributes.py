@@ -19,7 +19,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from dicomnode.report.gate_values import Plain
+from dicomnode.report.gate.values import Plain
 
 __all__ = ["IODS", "ITEMS", "MODULES", "Module", "problems"]
 

@@ -10,12 +10,12 @@ from pydicom import Dataset
 
 from dicomnode.records import Finding, Prediction, Presence
 from dicomnode.report import wording
-from dicomnode.report.capture import overlaid, subjects
 from dicomnode.report.catalogue import Words
-from dicomnode.report.overlay import Pixels, colours
-from dicomnode.report.panel import BARS
-from dicomnode.report.paper import INK, LEFT, QUIET, RIGHT, RULE, Paper, length
-from dicomnode.report.placard import Placard
+from dicomnode.report.drawn.capture import overlaid, subjects
+from dicomnode.report.drawn.overlay import Pixels, colours
+from dicomnode.report.drawn.panel import BARS
+from dicomnode.report.drawn.paper import INK, LEFT, QUIET, RIGHT, RULE, Paper, length
+from dicomnode.report.drawn.placard import Placard
 from dicomnode.report.reading import value
 from dicomnode.report.request import Making, Order
 

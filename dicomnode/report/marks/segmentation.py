@@ -15,8 +15,8 @@ from pydicom.uid import SegmentationStorage
 
 from dicomnode.records import Finding, FrameRef, ModelRef, Presence, ResultKind
 from dicomnode.report import codes, identity, wording
-from dicomnode.report.area import inside
-from dicomnode.report.plane import Plane, plane_of, spacing_of
+from dicomnode.report.marks.area import inside
+from dicomnode.report.marks.plane import Plane, plane_of, spacing_of
 from dicomnode.report.reading import value
 from dicomnode.report.references import by_series, instance
 from dicomnode.report.request import Making, Order

@@ -8,8 +8,8 @@ from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 from dicomnode.records import InstanceRef, Prediction, ResultKind
 from dicomnode.report import codes, identity
 from dicomnode.report.request import Made, Making
-from dicomnode.report.sr_document import Naming, document
-from dicomnode.report.tree import content
+from dicomnode.report.sr.document import Naming, document
+from dicomnode.report.sr.tree import content
 
 __all__ = ["reports", "reports_3d"]
 

@@ -11,9 +11,9 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from dicomnode.errors import ReportError
 from dicomnode.records import Finding, FrameRef, Prediction, Presence
 from dicomnode.report import codes, identity, wording
-from dicomnode.report.overlay import Pixels, overlay
-from dicomnode.report.panel import panel, placard_sheet
-from dicomnode.report.placard import Placard
+from dicomnode.report.drawn.overlay import Pixels, overlay
+from dicomnode.report.drawn.panel import panel, placard_sheet
+from dicomnode.report.drawn.placard import Placard
 from dicomnode.report.reading import value
 from dicomnode.report.request import Making, Order, Source
 

@@ -1,14 +1,14 @@
 """The last look at an object before it leaves: what breaks a rule of the standard is not sent.
 
-Fast and always on. What a whole validator knows is not repeated here: `gate_attributes` has what
-each kind of object must hold, `gate_values` what a value may look like, `gate_rules` what has to
-fit together, `gate_content` how a Structured Report must be built so that no viewer loses a part.
+Fast and always on. What a whole validator knows is not repeated here: `attributes` has what
+each kind of object must hold, `values` what a value may look like, `rules` what has to
+fit together, `content` how a Structured Report must be built so that no viewer loses a part.
 """
 
 from pydicom import Dataset
 
 from dicomnode.errors import ReportError
-from dicomnode.report import gate_attributes, gate_content, gate_rules, gate_values
+from dicomnode.report.gate import attributes, content, rules, values
 from dicomnode.report.reading import value
 
 __all__ = ["belongs", "check"]
@@ -23,10 +23,10 @@ def check(ds: Dataset) -> None:
     Raises:
         ReportError: it breaks one; the message names attributes and rules, never a value.
     """
-    plain, problems = gate_values.read(ds)
-    problems += gate_attributes.problems(plain)
+    plain, problems = values.read(ds)
+    problems += attributes.problems(plain)
     if not problems:  # what follows takes for granted that every attribute is there
-        problems = [*gate_rules.problems(plain), *gate_content.problems(plain)]
+        problems = [*rules.problems(plain), *content.problems(plain)]
     if problems:
         named = list(dict.fromkeys(problems))
         more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""

@@ -10,10 +10,11 @@ from pydicom.uid import (
 )
 
 from dicomnode.records import Concept, FrameRef, InstanceRef, Presence, ResultKind
-from dicomnode.report import codes, identity, items, wording
-from dicomnode.report.observer import observer
+from dicomnode.report import codes, identity, wording
 from dicomnode.report.references import evidence
 from dicomnode.report.request import Making
+from dicomnode.report.sr import items
+from dicomnode.report.sr.observer import observer
 
 __all__ = ["add_document", "pointers", "selections"]
 

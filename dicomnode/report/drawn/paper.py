@@ -14,8 +14,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from dicomnode.report.fonts import ASCENT, HEIGHT, lines, path, runs
-from dicomnode.report.overlay import Pixels
+from dicomnode.report.drawn.fonts import ASCENT, HEIGHT, lines, path, runs
+from dicomnode.report.drawn.overlay import Pixels
 
 __all__ = [
     "BOTTOM",

@@ -14,7 +14,7 @@ from pydicom.uid import (
     KeyObjectSelectionDocumentStorage,
 )
 
-from dicomnode.report.gate_values import Plain
+from dicomnode.report.gate.values import Plain
 
 __all__ = ["problems"]
 

@@ -1,0 +1,1 @@
+"""What is drawn for people: pictures with a panel, pages, and the letters in both."""

@@ -1,0 +1,1 @@
+"""The gate: what every object must have before it leaves."""

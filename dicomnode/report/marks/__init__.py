@@ -1,0 +1,1 @@
+"""What points at the images themselves: segments, presentation states, key objects."""

@@ -1,0 +1,1 @@
+"""Structured Reports: the measured one and those in sentences, their trees and their modules."""
