@@ -25,7 +25,7 @@ class Sheet:
     def __init__(self, size: int, width: int) -> None:
         self.size = size  #: of the text, in pixels
         self.columns = width * size  #: in pixels
-        self.rows = size  #: where the next line begins
+        self.rows = 3 * size  #: where the next line begins; viewers write into corners
         self._left, self._right = size, (width - 1) * size
         self._marks: list[Callable[[Pixels], None]] = []
 
