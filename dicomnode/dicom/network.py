@@ -104,16 +104,24 @@ def associate(
     Raises PeerAway where there is none, PeerRefused where the peer accepts none of the contexts.
     """
     association = _open(peer, our_title, contexts, roles, handlers)
+    whole = False
     try:
         yield association
-    except BaseException as error:
-        lost = isinstance(error, RuntimeError) and not association.is_established
-        association.abort()
-        if lost:  # pynetdicom's way to say it
-            raise PeerAway(f"{peer.ae_title} hung up") from error
-        raise
-    else:
+        whole = True
+    except RuntimeError as error:
         if association.is_established:
+            raise
+        raise PeerAway(f"{peer.ae_title} hung up") from error  # pynetdicom's way to say it
+    finally:
+        _end(association, whole=whole)
+
+
+def _end(association: Association, *, whole: bool) -> None:
+    """Release an association, or abort it where its work was broken off; no socket stays open."""
+    try:
+        if not whole:
+            association.abort()
+        elif association.is_established:
             association.release()
     finally:
         _close(association)

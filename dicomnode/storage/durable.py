@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dicomnode.errors import StoreError, StoreFull
@@ -51,9 +51,12 @@ class FolderSync:
                     self._next = None
                 try:
                     sync_folder(self._folder)
-                    batch.set_result(None)
-                except BaseException as error:  # noqa: BLE001  # raised in all who wait, here too
+                except OSError as error:
                     batch.set_exception(error)
+                else:
+                    batch.set_result(None)
+                finally:
+                    batch.cancel()  # where neither came, nobody waits for it for ever
         batch.result()
 
 
@@ -66,14 +69,12 @@ class FolderLock:
         self._handle = -1
 
     def __enter__(self) -> None:
-        self._lock.acquire()
-        try:
+        with ExitStack() as undo:
+            undo.enter_context(self._lock)
             if self._handle < 0:
                 self._handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._handle, fcntl.LOCK_EX)
-        except BaseException:
-            self._lock.release()
-            raise
+            undo.pop_all()  # held until the end of the block
 
     def __exit__(self, *raised: object) -> None:
         fcntl.flock(self._handle, fcntl.LOCK_UN)

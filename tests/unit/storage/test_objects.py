@@ -4,7 +4,6 @@ import errno
 import hashlib
 import os
 import re
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from dicomnode.errors import BadUID, Conflict, StoreError, StoreFull, Unreadable
 from dicomnode.storage import durable
-from dicomnode.storage.durable import FolderSync, take_name
+from dicomnode.storage.durable import take_name
 from dicomnode.storage.incoming import Kept
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.storage.part10 import dataset_sha256
@@ -356,32 +355,6 @@ def test_takes_a_name_where_there_are_no_hard_links(
     assert take_name(tmp_path / "a", tmp_path / "c")
     assert not take_name(tmp_path / "b", tmp_path / "c")
     assert files(tmp_path) == ["b", "c"]
-
-
-def test_callers_who_wait_together_share_one_sync(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, go_on = threading.Semaphore(0), threading.Event()
-    syncs: list[Path] = []
-
-    def slow(folder: Path) -> None:
-        syncs.append(folder)
-        begun.release()
-        go_on.wait(5)
-
-    monkeypatch.setattr(durable, "sync_folder", slow)
-    sync = FolderSync(tmp_path)
-    with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(sync.sync)
-        begun.acquire()
-        later = [pool.submit(sync.sync) for _ in range(8)]
-        while sync._next is None:
-            pass
-        assert not first.done()
-        go_on.set()
-        for call in later:
-            call.result(5)
-    assert len(syncs) < 5
 
 
 def test_the_hash_is_of_the_dataset_alone(tmp_path: Path) -> None:
