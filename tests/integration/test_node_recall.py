@@ -1,40 +1,21 @@
-"""A model's results are withdrawn wherever they went: once, whole, and nothing is deleted."""
+"""A model's results are withdrawn wherever they went, and nothing is deleted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
 
-from dicomnode.config.load import load
-from dicomnode.errors import ReportError
-from dicomnode.node.recall import Plan, Recall
-from dicomnode.records import (
-    DeliveryState,
-    InstanceRef,
-    Job,
-    Result,
-    ResultKind,
-    State,
-    Verdict,
-    WithdrawalReason,
-)
-from dicomnode.report.request import Order
+from dicomnode.records import DeliveryState, Job, ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import commitments, jobs, outbox, queue, results
-from tests.cli import configure
-from tests.factories import STUDY_UID, make_dataset, make_part10, uid
-from tests.node import make_store, study_history
+from dicomnode.worklist import jobs, outbox, queue, results
+from tests.factories import STUDY_UID
+from tests.node import study_history
+from tests.recalls import QUALITY, Bench, recalling
 from tests.worklist import (
     MODEL,
     NOW,
     delivered_job,
-    enter,
-    events,
-    make_ref,
     make_results,
     not_analysed_job,
     owed,
@@ -46,80 +27,12 @@ from tests.worklist import (
 )
 
 SC, SR, KO = ResultKind.SC, ResultKind.SR, ResultKind.KO
-KINDS = (SC, SR, KO)  #: in which a peer that has a picture and a report is told
-QUALITY = WithdrawalReason.QUALITY
-
-
-class Bench:
-    """A recall with everything around it."""
-
-    def __init__(self, database: Database, folder: Path) -> None:
-        self.database = database
-        self.store = make_store(folder / "node")
-        self.settings = load(configure(folder))
-        self.made: list[tuple[Dataset, list[InstanceRef], WithdrawalReason, Order]] = []
-        self.before_recording: Callable[[], None] = lambda: None
-
-    def recall(self) -> Recall:
-        return Recall(self.settings, self.database, self.store, self._make)
-
-    def _make(
-        self,
-        header: Dataset,
-        withdrawn: Sequence[InstanceRef],
-        reason: WithdrawalReason,
-        order: Order,
-    ) -> list[Result]:
-        """One object of each kind, whose names follow from what they withdraw."""
-        self.made.append((header, list(withdrawn), reason, order))
-        self.before_recording()
-        parts = [ref.sop_instance_uid for ref in withdrawn]
-        words = f"run {len(self.made)}".encode()
-        kinds = [kind for kind in ResultKind if kind in order.kinds]
-        refs = [
-            make_ref(*parts, "withdrawn", kind, study_uid=withdrawn[0].study_uid) for kind in kinds
-        ]
-        return [
-            Result(ref=ref, kind=kind, part10=words, model=MODEL)
-            for ref, kind in zip(refs, kinds, strict=True)
-        ]
-
-    def run(self, make: Callable[[Connection], Job]) -> Job:
-        """Let there be such a job, its results on disk."""
-        with self.database.transaction() as tx:
-            job = make(tx)
-        for result in make_results(job):
-            data = make_part10(make_dataset(PatientID=f"of {result.kind}"))
-            self.store.keep_result(job.study_uid, result.ref.sop_instance_uid, data)
-        return job
-
-    def carry_out(self) -> list[bool]:
-        """Recall all that there is, as the command does."""
-        recall = self.recall()
-        return [recall.carry_out(plan, MODEL, QUALITY) for plan in recall.plans(MODEL)]
-
-    def job(self, job: Job) -> Job:
-        with self.database.reading() as tx:
-            return jobs.get(tx, job.id)
-
-    def stand(self, job: Job) -> list[tuple[ResultKind, str, DeliveryState]]:
-        """Where each result of a job stands with each peer."""
-        with self.database.reading() as tx:
-            return [(item.kind, item.peer, item.state) for item in outbox.of_job(tx, job.id)]
-
-    def deliver(self, verdict: Verdict = Verdict.STORED) -> None:
-        """Every peer says this of all that it is owed."""
-        with self.database.transaction() as tx:
-            for peer in sorted(outbox.peers_owed(tx)):
-                for item in outbox.owed_to(tx, peer):
-                    say(tx, item, verdict, now=datetime.now(UTC))
 
 
 @pytest.fixture
 def bench(sqlite_url: str, tmp_path: Path) -> Iterator[Bench]:
-    database = Database(sqlite_url)
-    yield Bench(database, tmp_path)
-    database.close()
+    with recalling(Database(sqlite_url), tmp_path) as bench:
+        yield bench
 
 
 # --- what was sent --------------------------------------------------------------------------
@@ -333,174 +246,3 @@ def test_results_of_another_version_are_left_alone(bench: Bench) -> None:
     bench.run(delivered_job)
 
     assert bench.recall().plans("chest-model@1.1") == []
-
-
-# --- once, and whole ------------------------------------------------------------------------
-
-
-def test_a_second_recall_finds_nothing_to_do(bench: Bench) -> None:
-    job = bench.run(delivered_job)
-    bench.carry_out()
-    stood = bench.stand(job)
-
-    assert bench.carry_out() == []
-    bench.deliver()
-    assert bench.carry_out() == []
-
-    assert [item[:2] for item in bench.stand(job)] == [item[:2] for item in stood]
-
-
-def test_two_who_recall_at_once_do_it_once(database: Database, tmp_path: Path) -> None:
-    bench = Bench(database, tmp_path)
-    job = bench.run(delivered_job)
-    first, second = bench.recall(), bench.recall()
-    (mine,), (theirs,) = first.plans(MODEL), second.plans(MODEL)
-
-    assert first.carry_out(mine, MODEL, QUALITY)
-    stood = bench.stand(job)
-    assert second.carry_out(theirs, MODEL, QUALITY)
-
-    assert bench.stand(job) == stood
-    assert len(bench.made) == 1
-
-
-def test_killed_in_the_middle_it_goes_on_where_it_was(database: Database, tmp_path: Path) -> None:
-    bench = Bench(database, tmp_path)
-    found = [
-        bench.run(partial(delivered_job, study_uid=uid("many", number))) for number in range(3)
-    ]
-
-    def die() -> None:
-        if len(bench.made) == 2:
-            raise SystemExit
-
-    bench.before_recording = die
-    with pytest.raises(SystemExit):
-        bench.carry_out()
-    states = [bench.job(job).state for job in found]
-    assert states == [State.REPORTED, State.DELIVERED, State.DELIVERED]
-
-    assert bench.carry_out() == [True, True]
-
-    assert {bench.job(job).state for job in found} == {State.REPORTED}
-    for job in found:
-        assert [kind for kind, *_ in bench.stand(job)] == [SC, SR, SC, SR, KO]
-
-
-def test_killed_between_disk_and_database_it_sends_the_bytes_of_the_first_time(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = bench.run(delivered_job)
-
-    def die(*_: object, **__: object) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as patch:
-        patch.setattr("dicomnode.worklist.recall.withdraw", die)
-        with pytest.raises(SystemExit):
-            bench.carry_out()
-    assert bench.job(job).state is State.DELIVERED
-
-    bench.carry_out()
-
-    with bench.database.reading() as tx:
-        *_, (report, _) = results.of_job(tx, job.id)
-    path = bench.store.path_of_result(STUDY_UID, report.sop_instance_uid)
-    assert path.read_bytes() == b"run 1"
-    assert len(bench.made) == 2
-
-
-def test_what_cannot_be_made_recalls_nothing(bench: Bench) -> None:
-    job = bench.run(delivered_job)
-
-    def refuse() -> None:
-        raise ReportError("the gate is closed")
-
-    bench.before_recording = refuse
-    with pytest.raises(ReportError):
-        bench.carry_out()
-
-    assert bench.job(job) == job
-
-
-def test_results_that_are_gone_from_the_disk_are_said_to_stand(bench: Bench) -> None:
-    with bench.database.transaction() as tx:
-        job = delivered_job(tx)  # and nothing on disk
-
-    (plan,) = bench.recall().plans(MODEL)
-
-    assert not plan.possible
-    assert not bench.recall().carry_out(plan, MODEL, QUALITY)
-    assert bench.job(job) == job
-
-
-# --- afterwards -----------------------------------------------------------------------------
-
-
-def test_a_withdrawn_result_is_not_asked_about_and_not_sent_again(bench: Bench) -> None:
-    job = bench.run(delivered_job)
-    refs = [made.ref.sop_instance_uid for made in make_results(job)]
-    with bench.database.transaction() as tx:
-        ask(tx, "first")
-    bench.carry_out()
-    bench.deliver()
-
-    with bench.database.transaction() as tx:
-        commitments.answer(
-            tx,
-            ["pacs"],
-            uid("first"),
-            [],
-            dict.fromkeys(refs, "no such object"),
-            retry_s=float,
-            give_up_after_s=10**9,
-            now=datetime.now(UTC),
-        )
-        asked = {one.sop_instance_uid for one in ask(tx, "second")}
-
-    assert DeliveryState.OWED not in {state for *_, state in bench.stand(job)}
-    assert not asked & set(refs)
-    assert len(asked) == 3
-
-
-def ask(tx: Connection, name: str) -> list[commitments.Sent]:
-    """Ask the PACS what it keeps."""
-    now, before = datetime.now(UTC), NOW - timedelta(days=1)
-    return commitments.ask(
-        tx, "pacs", uid(name), owed_since=before, asked_before=now, limit=9, now=now
-    )
-
-
-def test_the_next_revision_supersedes_what_says_that_the_report_was_withdrawn(
-    bench: Bench,
-) -> None:
-    job = bench.run(delivered_job)
-    bench.carry_out()
-    bench.deliver()
-
-    with bench.database.transaction() as tx:
-        enter(tx, 2)
-        late = jobs.latest(tx, STUDY_UID, job.pipeline)
-        assert late is not None
-        addendum = results.of_job(tx, job.id)[-2][0]
-        assert results.reports_before(tx, late) == [addendum]
-
-
-def test_a_withdrawn_job_may_be_done_again_with_a_better_model(bench: Bench) -> None:
-    job = bench.run(delivered_job)
-    bench.carry_out()
-    bench.deliver()
-
-    with bench.database.transaction() as tx:
-        again = queue.retry(tx, job.id, now=datetime.now(UTC))
-        assert (again.state, again.revision) == (State.READY, 2)
-        assert "recalled" in events(tx)
-
-
-def test_a_plan_names_the_peers_in_order(bench: Bench) -> None:
-    bench.run(lambda tx: delivered_job(tx, peers=("viewer", "archive")))
-
-    (plan,) = bench.recall().plans(MODEL)
-
-    assert isinstance(plan, Plan)
-    assert plan.peers == ["archive", "viewer"]
