@@ -81,6 +81,7 @@ class Making:
     """All that one kind of result is made from."""
 
     source: Source
+    patient: Dataset  #: the header that patient and study are copied from
     prediction: Prediction
     order: Order
     made: tuple[Made, ...]  #: kinds that leave earlier, in order

@@ -58,7 +58,12 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
     made: list[Made] = []
     for kind in [kind for kind in ResultKind if kind in order.kinds]:
         making = Making(
-            source=source, prediction=prediction, order=order, made=tuple(made), key=key
+            source=source,
+            patient=header,
+            prediction=prediction,
+            order=order,
+            made=tuple(made),
+            key=key,
         )
         for ds, finding in _MAKERS[kind](making):
             gate.belongs(ds, header)

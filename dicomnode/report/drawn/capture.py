@@ -76,7 +76,7 @@ def _capture(making: Making, subject: Finding | None, number: int) -> Dataset:
     source, prediction, order = making.source, making.prediction, making.order
     frame = subject.frame if subject else prediction.frames[0]
     header = source.header(frame.image)
-    ds = _new(identity.one_patient(source.headers), header, making.uid("sc", str(number)))
+    ds = _new(making.patient, header, making.uid("sc", str(number)))
     identity.add_series(ds, prediction, order, making.uid("sc", "series"), "AI result", "0")
     identity.add_equipment(ds, header, prediction.model, order)
     ds.InstanceNumber = number

@@ -16,10 +16,9 @@ __all__ = ["documents", "placard_document"]
 
 def documents(making: Making) -> Iterator[tuple[Dataset, None]]:
     """The one document, without file meta information."""
-    header = identity.one_patient(making.source.headers)
     uid, series_uid = making.uid("pdf", "1"), making.uid("pdf", "series")
     prediction, order = making.prediction, making.order
-    ds = _new(header, prediction, order, uid, series_uid, "AI report (PDF)")
+    ds = _new(making.patient, prediction, order, uid, series_uid, "AI report (PDF)")
     images = dict.fromkeys(frame.image for frame in prediction.frames)
     ds.SourceInstanceSequence = [instance(image) for image in images]
     _add_pages(ds, result_pages(making, ds), order.words.say("page.title"))

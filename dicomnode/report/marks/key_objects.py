@@ -39,12 +39,11 @@ def selections(making: Making) -> Iterator[tuple[Dataset, None]]:
 
 def _selection(making: Making, frames: Sequence[FrameRef]) -> Dataset:
     prediction, order = making.prediction, making.order
-    header = identity.one_patient(making.source.headers)
-    ds = identity.copied(header)
+    ds = identity.copied(making.patient)
     ds.SOPInstanceUID = making.uid(ResultKind.KO, "1")
     series_uid = making.uid(ResultKind.KO, "series")
     identity.add_series(ds, prediction, order, series_uid, "AI key images", "4")
-    identity.add_equipment(ds, header, prediction.model, order)
+    identity.add_equipment(ds, making.patient, prediction.model, order)
     pictures = [made.ref for made in making.made_of(ResultKind.SC)]
     documents = [made.ref for kind in _DOCUMENTS for made in making.made_of(kind)]
     children = [

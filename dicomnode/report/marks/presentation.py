@@ -46,7 +46,7 @@ def _is_grey(making: Making, frame: FrameRef) -> bool:
 def _state(making: Making, frame: FrameRef, findings: Sequence[Finding], number: int) -> Dataset:
     prediction, order = making.prediction, making.order
     header = making.source.header(frame.image)
-    ds = identity.copied(identity.one_patient(making.source.headers))
+    ds = identity.copied(making.patient)
     ds.SOPClassUID = GrayscaleSoftcopyPresentationStateStorage
     ds.SOPInstanceUID = making.uid(ResultKind.GSPS, str(number))
     ds.Modality = "PR"

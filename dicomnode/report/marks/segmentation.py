@@ -73,7 +73,7 @@ def _segmentation(making: Making, segments: Sequence[_Segment], number: int) -> 
     prediction, order = making.prediction, making.order
     plane = segments[0].plane
     header = making.source.header(segments[0].finding.frame.image)
-    ds = identity.copied(identity.one_patient(making.source.headers))
+    ds = identity.copied(making.patient)
     ds.SOPClassUID = SegmentationStorage
     ds.SOPInstanceUID = making.uid(ResultKind.SEG, str(number))
     ds.Modality = "SEG"

@@ -6,7 +6,7 @@ from pydicom import Dataset
 from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from dicomnode.records import InstanceRef, Prediction, ResultKind
-from dicomnode.report import codes, identity
+from dicomnode.report import codes
 from dicomnode.report.request import Made, Making
 from dicomnode.report.sr.document import Naming, document
 from dicomnode.report.sr.tree import content
@@ -34,8 +34,7 @@ def _report(making: Making, kind: ResultKind, sop_class_uid: UID, digit: str) ->
         title="AI report",
         digit=digit,
     )
-    header = identity.one_patient(source.headers)
-    ds = document(header, prediction, order, naming, _referenced(prediction, pictures))
+    ds = document(making.patient, prediction, order, naming, _referenced(prediction, pictures))
     schemes = (finding.concept.scheme for finding in prediction.findings)
     ds.CodingSchemeIdentificationSequence = codes.private_schemes([codes.PRIVATE_SCHEME, *schemes])
     ds.update(content(source, prediction, order, pictures, ds.SOPInstanceUID))

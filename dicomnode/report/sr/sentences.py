@@ -6,7 +6,7 @@ from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage
 
 from dicomnode.records import Finding, FrameRef, Prediction, Presence, ResultKind
-from dicomnode.report import codes, identity, wording
+from dicomnode.report import codes, wording
 from dicomnode.report.request import Making, Order
 from dicomnode.report.sr import items
 from dicomnode.report.sr.document import Naming, document
@@ -27,8 +27,7 @@ def text_reports(making: Making) -> Iterator[tuple[Dataset, None]]:
     )
     images = [frame.image for frame in prediction.frames]
     pictures = [made.ref for made in making.made_of(ResultKind.SC)]
-    header = identity.one_patient(making.source.headers)
-    ds = document(header, prediction, order, naming, [*images, *pictures])
+    ds = document(making.patient, prediction, order, naming, [*images, *pictures])
     ds.update(narrative(codes.IMAGING_REPORT, _sections(making), order.words, prediction.model))
     yield ds, None
 

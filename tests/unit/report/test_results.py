@@ -1,14 +1,17 @@
 """Results as a whole: repeatable, in order, whole files."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicomnode.dicom.patient import disagreement
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID
-from dicomnode.errors import ReportError
+from dicomnode.errors import PatientsDiffer, ReportError
 from dicomnode.records import Prediction, Presence, Result, ResultKind
 from dicomnode.report.request import Order, Source
 from dicomnode.report.results import make_results
@@ -27,6 +30,25 @@ from tests.unit.report.samples import (
 
 def test_the_same_arguments_give_the_same_bytes() -> None:
     assert [r.part10 for r in made(make_ct())] == [r.part10 for r in made(make_ct())]
+
+
+def test_that_all_images_are_of_one_patient_is_asked_once_whatever_is_ordered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def ask(headers: Sequence[Dataset]) -> str:
+        asked.append(headers)
+        return disagreement(headers)
+
+    monkeypatch.setattr("dicomnode.report.identity.disagreement", ask)
+    made(make_ct(), kinds=frozenset(ResultKind))
+    assert len(asked) == 1
+
+
+def test_of_images_of_two_patients_no_result_is_made() -> None:
+    with pytest.raises(PatientsDiffer):
+        made(make_source(make_header(1), make_header(2, PatientID="OTHER")))
 
 
 def uids(source: Source, prediction: Prediction, order: Order) -> list[str]:
