@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRBigEndian
 from dicomnode.dicom.appearance import appearance
 from dicomnode.dicom.pixels import frames
 from dicomnode.errors import NotAnalysable
-from tests.unit.dicom.test_pixels import attributes, group, image, table
+from tests.unit.dicom.images import attributes, group, image, table
 
 STORED = [[0, 1, 2, 3], [10, 20, 30, 40]]
 CASES: dict[str, dict[str, Any]] = {
