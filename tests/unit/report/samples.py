@@ -224,6 +224,11 @@ def made(source: Source | None = None, regions: int = 1, **order: Any) -> tuple[
     return make_results(source, make_prediction(source, regions), replace(ORDER, **order))
 
 
+def made_of(source: Source, *findings: Finding, **order: Any) -> tuple[Result, ...]:
+    """Results of these findings and no others, the order changed as told."""
+    return make_results(source, make_prediction(source, findings=findings), replace(ORDER, **order))
+
+
 def raw_header(**values: bytes) -> Dataset:
     """A header as some sender encoded it, read back: only UIDs, sizes, and these bytes."""
     plain = make_header()

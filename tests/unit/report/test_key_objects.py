@@ -1,21 +1,17 @@
 """Key objects: the images that matter, what was made of them, in that order, and nothing else."""
 
-from dataclasses import replace
-
 from pydicom import Dataset
 
 from dicomnode.records import Finding, Presence, ResultKind
 from dicomnode.report.request import Source
-from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
     MODEL,
-    ORDER,
     frame_of,
     made,
+    made_of,
     make_ct,
     make_finding,
     make_header,
-    make_prediction,
     make_source,
     read,
 )
@@ -28,8 +24,7 @@ WITH_OTHERS = frozenset(
 
 
 def selection(source: Source, *findings: Finding) -> Dataset:
-    prediction = make_prediction(source, findings=findings)
-    (result,) = make_results(source, prediction, replace(ORDER, kinds=frozenset({ResultKind.KO})))
+    (result,) = made_of(source, *findings, kinds=frozenset({ResultKind.KO}))
     return read(result)
 
 
@@ -102,9 +97,7 @@ def test_where_nothing_is_present_there_is_none() -> None:
     unsure = make_finding(
         "Nodule", frame_of(source.headers[0]), 0.5, presence=Presence.UNDETERMINED
     )
-    prediction = make_prediction(source, findings=(unsure,))
-    order = replace(ORDER, kinds=frozenset({ResultKind.KO}))
-    assert make_results(source, prediction, order) == ()
+    assert made_of(source, unsure, kinds=frozenset({ResultKind.KO})) == ()
 
 
 def test_speaks_the_language_of_the_order_and_the_same_bytes_each_time() -> None:

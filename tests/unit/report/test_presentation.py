@@ -8,12 +8,11 @@ from pydicom import Dataset
 
 from dicomnode.records import Finding, FrameRef, Presence, ResultKind
 from dicomnode.report.request import Source
-from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
     MODEL,
-    ORDER,
     frame_of,
     made,
+    made_of,
     make_ct,
     make_finding,
     make_header,
@@ -33,8 +32,7 @@ def state(source: Source | None = None, regions: int = 1, **order: Any) -> Datas
 
 
 def states(source: Source, *findings: Finding) -> list[Dataset]:
-    prediction = make_prediction(source, findings=findings)
-    return [read(result) for result in make_results(source, prediction, replace(ORDER, kinds=GSPS))]
+    return [read(result) for result in made_of(source, *findings, kinds=GSPS)]
 
 
 def said(ds: Dataset) -> list[str]:

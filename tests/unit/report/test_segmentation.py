@@ -16,6 +16,7 @@ from tests.unit.report.samples import (
     ORDER,
     frame_of,
     made,
+    made_of,
     make_finding,
     make_header,
     make_prediction,
@@ -62,8 +63,7 @@ def test_each_present_finding_with_regions_is_a_segment_of_exactly_their_pixels(
             "Pleural effusion", frame, 0.9, regions=(ring(frame, 0.7, 0.6), ring(frame, 0.2, 0.8))
         ),
     )
-    prediction = make_prediction(source, findings=findings)
-    (result,) = make_results(source, prediction, replace(ORDER, kinds=SEG))
+    (result,) = made_of(source, *findings, kinds=SEG)
     seen = hd.seg.Segmentation.from_dataset(read(result))
     assert [seen.get_segment_description(n).segment_label for n in seen.segment_numbers] == [
         "Pleural effusion",
@@ -98,8 +98,7 @@ def test_a_code_of_a_private_scheme_is_told_whose_it_is() -> None:
     source = make_source()
     frame = frame_of(source.headers[0])
     finding = make_finding("Hernia", frame, 0.9, regions=(ring(frame, 0.5, 0.5),))
-    prediction = replace(make_prediction(source), findings=(finding,))
-    ds = read(make_results(source, prediction, replace(ORDER, kinds=SEG))[0])
+    ds = read(made_of(source, finding, kinds=SEG)[0])
     (scheme,) = ds.CodingSchemeIdentificationSequence
     (kind,) = ds.SegmentSequence[0].SegmentedPropertyTypeCodeSequence
     assert scheme.CodingSchemeDesignator == kind.CodingSchemeDesignator == "99TEST"
@@ -114,18 +113,15 @@ def test_without_a_present_finding_that_has_a_region_there_is_none(presence: Pre
     finding = make_finding(
         "Nodule", frame, 0.9, presence=presence, regions=(ring(frame, 0.5, 0.5),)
     )
-    prediction = make_prediction(source, findings=(finding,))
-    assert make_results(source, prediction, replace(ORDER, kinds=SEG)) == ()
+    assert made_of(source, finding, kinds=SEG) == ()
 
 
 def test_a_region_too_thin_for_a_pixel_makes_none() -> None:
     source = make_source()
     frame = frame_of(source.headers[0])
     thin = Region(outline=((3.1, 3.1), (3.2, 3.1), (3.2, 3.2)))
-    prediction = make_prediction(
-        source, findings=(make_finding("Nodule", frame, 0.9, regions=(thin,)),)
-    )
-    assert make_results(source, prediction, replace(ORDER, kinds=SEG)) == ()
+    finding = make_finding("Nodule", frame, 0.9, regions=(thin,))
+    assert made_of(source, finding, kinds=SEG) == ()
 
 
 def test_a_slice_gives_its_place_and_only_the_frame_that_was_seen() -> None:
@@ -180,8 +176,7 @@ def test_frames_of_two_spacings_are_two_objects() -> None:
         make_finding(label, frame_of(header), 0.9, regions=(ring(frame_of(header), 0.5, 0.5),))
         for label, header in zip(("Nodule", "Pneumothorax"), headers, strict=True)
     )
-    prediction = replace(make_prediction(source), findings=findings)
-    results = make_results(source, prediction, replace(ORDER, kinds=SEG))
+    results = made_of(source, *findings, kinds=SEG)
     told = [read(r).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0] for r in results]
     assert sorted(measures.PixelSpacing[0] for measures in told) == [0.1, 0.2]
 
@@ -208,9 +203,7 @@ def test_frames_of_two_sizes_are_two_objects_and_of_two_spaces_two_series() -> N
         make_finding(label, frame, 0.9, regions=(ring(frame, 0.5, 0.5),))
         for label, frame in zip(("Nodule", "Cardiomegaly", "Pneumothorax"), frames, strict=True)
     )
-    prediction = make_prediction(source, findings=findings)
-    results = make_results(source, prediction, replace(ORDER, kinds=SEG))
-    objects = [read(result) for result in results]
+    objects = [read(result) for result in made_of(source, *findings, kinds=SEG)]
     assert [ds.Rows for ds in objects] == [160, 80, 160]
     assert len({ds.SOPInstanceUID for ds in objects}) == 3
     assert [ds.InstanceNumber for ds in objects] == [1, 2, 3]
