@@ -15,7 +15,6 @@ from dicomnode.report import codes, identity, wording
 from dicomnode.report.drawn.capture import placard_capture
 from dicomnode.report.drawn.document import placard_document
 from dicomnode.report.drawn.placard import not_analysed
-from dicomnode.report.gate import check as gate
 from dicomnode.report.part10 import finished
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
@@ -59,8 +58,7 @@ def make_notices(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> 
             ds = _PAGES[kind](header, placard, order, uid=uid, series_uid=series_uid)
         else:
             continue
-        gate.belongs(ds, header)
-        results.append(finished(ds, kind, {}))
+        results.append(finished(ds, header, kind, {}))
     return tuple(results)
 
 

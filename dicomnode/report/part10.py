@@ -32,13 +32,14 @@ _ITEM = b"\xfe\xff\x00\xe0"
 
 
 def finished(
-    ds: Dataset, kind: ResultKind, summary: Mapping[str, Score], model: str = ""
+    ds: Dataset, header: Dataset, kind: ResultKind, summary: Mapping[str, Score], model: str = ""
 ) -> Result:
     """The object as it leaves; ReportError where the gate finds a fault in it.
 
-    `model` is the name and version of the model that spoke, as `name@version`; empty where
-    none did.
+    It has to speak of the patient and the study of `header`. `model` is the name and version of the
+    model that spoke, as `name@version`; empty where none did.
     """
+    gate.belongs(ds, header)
     gate.check(ds)
     ref = InstanceRef(
         sop_class_uid=str(ds.SOPClassUID),

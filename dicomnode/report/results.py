@@ -13,7 +13,6 @@ from dicomnode.records import Finding, Prediction, Result, ResultKind, Score
 from dicomnode.report import identity
 from dicomnode.report.drawn.capture import captures
 from dicomnode.report.drawn.document import documents
-from dicomnode.report.gate import check as gate
 from dicomnode.report.marks.key_objects import selections
 from dicomnode.report.marks.presentation import presentation_states
 from dicomnode.report.marks.segmentation import segmentations
@@ -66,8 +65,7 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
             key=key,
         )
         for ds, finding in _MAKERS[kind](making):
-            gate.belongs(ds, header)
-            results.append(finished(ds, kind, summary, model))
+            results.append(finished(ds, header, kind, summary, model))
             made.append(Made(ref=results[-1].ref, kind=kind, finding=finding))
     return tuple(results)
 

@@ -20,7 +20,6 @@ from dicomnode.report import codes, identity
 from dicomnode.report.drawn.capture import placard_capture
 from dicomnode.report.drawn.document import placard_document
 from dicomnode.report.drawn.placard import Placard
-from dicomnode.report.gate import check as gate
 from dicomnode.report.marks.key_objects import add_document, pointers
 from dicomnode.report.part10 import finished
 from dicomnode.report.reading import value
@@ -82,10 +81,8 @@ def make_withdrawal(
         if kind in order.kinds & {*_REPORTS, *_PAGES}
     ]
     made.append((ResultKind.KO, _note(patient, told, order)))
-    for _, ds in made:
-        gate.belongs(ds, header)
     model = told.model.tag
-    return tuple(finished(ds, kind, {}, model) for kind, ds in made)
+    return tuple(finished(ds, header, kind, {}, model) for kind, ds in made)
 
 
 def _model(header: Dataset) -> ModelRef:

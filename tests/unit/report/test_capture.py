@@ -182,7 +182,7 @@ def test_a_notice_is_a_picture_that_shows_no_image_and_names_no_patient() -> Non
         header, not_analysed(refusal, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
     )
 
-    result = read(finished(ds, ResultKind.SC, {}))
+    result = read(finished(ds, header, ResultKind.SC, {}))
 
     assert (result.SOPInstanceUID, result.SeriesInstanceUID) == ("2.25.1", "2.25.2")
     assert result.PatientID == header.PatientID
@@ -216,7 +216,7 @@ def test_a_notice_needs_no_model() -> None:
     ds = placard_capture(
         make_header(), not_analysed(refusal, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
     )
-    assert read(finished(ds, ResultKind.SC, {})).ManufacturerModelName == "dicomnode"
+    assert read(finished(ds, ds, ResultKind.SC, {})).ManufacturerModelName == "dicomnode"
 
 
 def test_an_odd_number_of_bytes_is_padded() -> None:

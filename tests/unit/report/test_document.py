@@ -234,7 +234,10 @@ def test_a_notice_says_why_and_what_to_do(cause: Cause, language: str) -> None:
     ds = placard_document(
         header, not_analysed(refusal, order), order, uid="2.25.1", series_uid="2.25.2"
     )
-    said, say = text(read(finished(ds, ResultKind.PDF, {}))).replace(" ", ""), words(language).say
+    said, say = (
+        text(read(finished(ds, header, ResultKind.PDF, {}))).replace(" ", ""),
+        words(language).say,
+    )
     for key in ("notice.title", "notice.negative", f"cause.{cause}.what", f"cause.{cause}.remedy"):
         assert say(key).replace(" ", "") in said
     assert said.index(MODEL.disclaimer.replace(" ", "")) < said.index("ID-4711")
@@ -247,7 +250,7 @@ def test_a_notice_without_a_model_stands_alone() -> None:
     ds = placard_document(
         make_header(), not_analysed(bare, ORDER), ORDER, uid="2.25.1", series_uid="2.25.2"
     )
-    result: Result = finished(ds, ResultKind.PDF, {})
+    result: Result = finished(ds, ds, ResultKind.PDF, {})
     assert "could not be read" in text(read(result))
 
 

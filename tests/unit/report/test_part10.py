@@ -13,6 +13,7 @@ from dicomnode.errors import ReportError
 from dicomnode.records import ResultKind
 from dicomnode.report.part10 import encoded, finished
 from tests.unit.report.every_kind import EVERY_KIND, good, results
+from tests.unit.report.samples import make_header
 
 
 def by_pydicom(ds: Dataset) -> bytes:
@@ -106,7 +107,7 @@ def test_refuses_what_has_no_room_or_no_meaning(keyword: str, value: Any) -> Non
 
 def test_a_finished_object_knows_its_name_its_kind_and_its_model() -> None:
     ds = good(ResultKind.SR)
-    result = finished(ds, ResultKind.SR, {}, "demonstration@1.0.0")
+    result = finished(ds, ds, ResultKind.SR, {}, "demonstration@1.0.0")
     assert result.ref.sop_instance_uid == ds.SOPInstanceUID
     assert (result.kind, result.model) == (ResultKind.SR, "demonstration@1.0.0")
     assert {made.model for made in results()} == {"demonstration@1.0.0"}
@@ -116,4 +117,9 @@ def test_what_the_gate_refuses_is_not_finished() -> None:
     ds = good(ResultKind.SR)
     del ds.VerificationFlag
     with pytest.raises(ReportError, match="VerificationFlag"):
-        finished(ds, ResultKind.SR, {})
+        finished(ds, ds, ResultKind.SR, {})
+
+
+def test_what_is_of_another_patient_is_not_finished() -> None:
+    with pytest.raises(ReportError, match="PatientID"):
+        finished(good(ResultKind.SR), make_header(PatientID="OTHER"), ResultKind.SR, {})
