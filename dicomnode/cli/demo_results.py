@@ -13,6 +13,7 @@ from dicomnode.cli.output import print_table
 from dicomnode.node.archive import Archive
 from dicomnode.records import InstanceRef, Job, Presence, Score, State
 from dicomnode.report.sr.as_html import sr_html
+from dicomnode.report.wording import percent
 
 __all__ = ["Ended", "show", "write"]
 
@@ -43,7 +44,7 @@ def show(ended: Sequence[Ended]) -> None:
 def _findings(scores: Mapping[str, Score]) -> Text:
     """What is present, each with its probability; or that nothing is."""
     present = [
-        Text(f"{label} {score.probability:.0%}", "bold")
+        Text(f"{label} {percent(score.probability)}", "bold")
         for label, score in sorted(scores.items(), key=lambda item: -item[1].probability)
         if score.presence is not Presence.ABSENT
     ]

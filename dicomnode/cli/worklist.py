@@ -25,6 +25,7 @@ from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
 from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
 from dicomnode.records import Delivery, Job, Score, State
+from dicomnode.report.wording import percent
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import commitments, history, jobs, outbox, queue, results, studies
 from dicomnode.worklist.history import Event
@@ -237,7 +238,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
 
 def _print_findings(scores: Mapping[str, Score]) -> None:
     rows = [
-        (label, str(score.presence), f"{score.probability:.1%}") for label, score in scores.items()
+        (label, str(score.presence), percent(score.probability)) for label, score in scores.items()
     ]
     columns = ["finding", "", "probability"]
     print_table(columns, rows, title="findings (automated, not verified)")

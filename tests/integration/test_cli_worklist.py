@@ -250,7 +250,7 @@ def test_shows_findings_deliveries_and_history_within_the_screen(
     assert max(map(len, lines)) <= columns
     for words in (
         "findings (automated, not verified)",
-        "nodule   present  75.0%",
+        "nodule   present  75.0 %",
         "SR      pacs  refused  1         0xA900: no SR here",
         "history of the study",
     ):
