@@ -12,7 +12,6 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
-    EnhancedSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
     SecondaryCaptureImageStorage,
@@ -88,7 +87,6 @@ _REPORT = f"{_WHOSE} C.17.1 C.17.2 C.17.3"
 IODS: Mapping[str, str] = {
     SecondaryCaptureImageStorage: f"{_WHOSE} C.7.6.1 C.7.6.3 C.8.6.1",
     BasicTextSRStorage: _REPORT,
-    EnhancedSRStorage: _REPORT,
     ComprehensiveSRStorage: _REPORT,
     Comprehensive3DSRStorage: _REPORT,
     KeyObjectSelectionDocumentStorage: f"{_WHOSE} C.17.3 C.17.6.1 C.17.6.2",
@@ -153,7 +151,6 @@ _ANYWHERE = {
 _ALLOWED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     SecondaryCaptureImageStorage: {"ConversionType": ("WSD",)},
     BasicTextSRStorage: _FLAGS,
-    EnhancedSRStorage: _FLAGS,
     ComprehensiveSRStorage: _FLAGS,
     Comprehensive3DSRStorage: _FLAGS,
     KeyObjectSelectionDocumentStorage: {

@@ -10,7 +10,6 @@ from pydicom.uid import (
     BasicTextSRStorage,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
-    EnhancedSRStorage,
     KeyObjectSelectionDocumentStorage,
 )
 
@@ -54,7 +53,6 @@ _KEY_OBJECTS = {
 _MEASURED = _table(f"{_SAID} NUM", "SCOORD")
 _RELATIONS: Mapping[str, _Relations] = {
     BasicTextSRStorage: _table(_SAID, ""),
-    EnhancedSRStorage: _MEASURED,
     ComprehensiveSRStorage: _MEASURED,
     Comprehensive3DSRStorage: _MEASURED,
     KeyObjectSelectionDocumentStorage: _KEY_OBJECTS,

@@ -12,7 +12,7 @@ from dicomnode.errors import ReportError
 from dicomnode.records import ResultKind
 from dicomnode.report.gate import check as gate
 from dicomnode.report.gate.attributes import IODS, ITEMS, MODULES
-from tests.unit.report.every_kind import EVERY_KIND, good
+from tests.unit.report.every_kind import EVERY_KIND, good, results
 from tests.unit.report.samples import make_header
 
 K = ResultKind
@@ -60,6 +60,10 @@ def content(ds: Dataset, name: str) -> Dataset:
         if item.get("ConceptNameCodeSequence")
         and item.ConceptNameCodeSequence[0].get("CodeValue") == name
     )
+
+
+def test_the_gate_knows_the_classes_that_we_make_and_no_other() -> None:
+    assert set(IODS) == {made.ref.sop_class_uid for made in results()}
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
