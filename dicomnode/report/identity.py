@@ -25,6 +25,7 @@ from dicomnode.report.request import Order
 __all__ = [
     "Answer",
     "add_body_part",
+    "add_compression",
     "add_equipment",
     "add_orientation",
     "add_series",
@@ -160,6 +161,15 @@ def add_body_part(ds: Dataset, header: Dataset) -> None:
         put(ds, "BodyPartExamined", part)
     if not part or side in ("L", "R"):
         put(ds, "Laterality", side if side in ("L", "R") else "")
+
+
+def add_compression(ds: Dataset, header: Dataset) -> None:
+    """That the source was compressed with loss, where it was (PS3.3 C.7.6.1.1.5)."""
+    if value(header, "LossyImageCompression") == "01":
+        ds.LossyImageCompression = "01"
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if found := value(header, keyword):
+                put(ds, keyword, found)
 
 
 def add_orientation(ds: Dataset, header: Dataset) -> None:

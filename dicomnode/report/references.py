@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from pydicom import Dataset
 
-from dicomnode.records import InstanceRef
+from dicomnode.records import FrameRef, InstanceRef
 
-__all__ = ["by_series", "evidence", "instance"]
+__all__ = ["by_series", "evidence", "frame", "instance"]
 
 
 def instance(ref: InstanceRef) -> Dataset:
@@ -14,6 +14,14 @@ def instance(ref: InstanceRef) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID = ref.sop_class_uid
     item.ReferencedSOPInstanceUID = ref.sop_instance_uid
+    return item
+
+
+def frame(ref: FrameRef) -> Dataset:
+    """One frame of an instance, or one image: Image SOP Instance Reference macro (Table 10-3)."""
+    item = instance(ref.image)
+    if ref.frame is not None:
+        item.ReferencedFrameNumber = ref.frame
     return item
 
 

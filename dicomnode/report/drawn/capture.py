@@ -10,7 +10,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomnode.errors import ReportError
 from dicomnode.records import Finding, FrameRef, Prediction, Presence
-from dicomnode.report import codes, identity, wording
+from dicomnode.report import codes, identity, references, wording
 from dicomnode.report.drawn.overlay import Pixels, overlay
 from dicomnode.report.drawn.panel import panel, placard_sheet
 from dicomnode.report.drawn.placard import Placard
@@ -118,11 +118,7 @@ def _add_image(
     for keyword in ("BurnedInAnnotation", "RecognizableVisualFeatures"):
         if (found := value(header, keyword)) in ("YES", "NO"):
             identity.put(ds, keyword, found)
-    if value(header, "LossyImageCompression") == "01":
-        ds.LossyImageCompression = "01"
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if found := value(header, keyword):
-                identity.put(ds, keyword, found)
+    identity.add_compression(ds, header)
     shown = subject.label if subject else "no finding above its threshold"
     model = prediction.model
     method = (
@@ -155,20 +151,11 @@ def _square_size(header: Dataset, frame: FrameRef) -> tuple[int, int]:
 
 def _add_references(ds: Dataset, frame: FrameRef, unscaled: bool) -> None:
     """Where the picture comes from: General Reference and Common Instance Reference modules."""
-    source = Dataset()
-    source.ReferencedSOPClassUID = frame.image.sop_class_uid
-    source.ReferencedSOPInstanceUID = frame.image.sop_instance_uid
-    instance = Dataset()
-    instance.update(source)
-    if frame.frame is not None:
-        source.ReferencedFrameNumber = frame.frame
+    source = references.frame(frame)
     source.PurposeOfReferenceCodeSequence = [codes.coded(codes.SOURCE_OF_PROCESSING)]
     source.SpatialLocationsPreserved = "YES" if unscaled else "NO"
     ds.SourceImageSequence = [source]
-    series = Dataset()
-    series.SeriesInstanceUID = frame.image.series_uid
-    series.ReferencedInstanceSequence = [instance]
-    ds.ReferencedSeriesSequence = [series]
+    ds.ReferencedSeriesSequence = references.by_series([frame.image], "ReferencedInstanceSequence")
 
 
 def _shown(source: Source, frame: FrameRef, subject: Finding | None) -> NDArray[np.uint8]:

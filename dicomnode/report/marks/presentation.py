@@ -14,10 +14,9 @@ from pydicom import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from dicomnode.records import Finding, FrameRef, Presence, Region, ResultKind
-from dicomnode.report import identity, wording
+from dicomnode.report import identity, references, wording
 from dicomnode.report.marks.labels import Box, around, placed
 from dicomnode.report.reading import value
-from dicomnode.report.references import by_series, instance
 from dicomnode.report.request import Making, Order
 
 __all__ = ["presentation_states"]
@@ -75,15 +74,8 @@ def _add_identification(ds: Dataset, findings: Sequence[Finding], order: Order) 
 
 def _add_reference(ds: Dataset, frame: FrameRef) -> None:
     """Presentation State Relationship module: this frame and no other (PS3.3 Table C.11.11-1b)."""
-    ds.ReferencedSeriesSequence = by_series([frame.image], "ReferencedImageSequence")
-    ds.ReferencedSeriesSequence[0].ReferencedImageSequence = [_pointer(frame)]
-
-
-def _pointer(frame: FrameRef) -> Dataset:
-    item = instance(frame.image)
-    if frame.frame is not None:
-        item.ReferencedFrameNumber = frame.frame
-    return item
+    ds.ReferencedSeriesSequence = references.by_series([frame.image], "ReferencedImageSequence")
+    ds.ReferencedSeriesSequence[0].ReferencedImageSequence = [references.frame(frame)]
 
 
 def _add_appearance(ds: Dataset, look: Dataset, frame: FrameRef) -> None:
@@ -166,7 +158,7 @@ def _annotation(
     words.BoundingBoxBottomRightHandCorner = [box.right, box.bottom]
     words.BoundingBoxTextHorizontalJustification = "LEFT"
     item = Dataset()
-    item.ReferencedImageSequence = [_pointer(frame)]
+    item.ReferencedImageSequence = [references.frame(frame)]
     item.GraphicLayer = _LAYER
     item.TextObjectSequence = [words]
     if region:

@@ -14,11 +14,9 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import SegmentationStorage
 
 from dicomnode.records import Finding, FrameRef, ModelRef, Presence, ResultKind
-from dicomnode.report import codes, identity, wording
+from dicomnode.report import codes, identity, references, wording
 from dicomnode.report.marks.area import inside
 from dicomnode.report.marks.plane import Plane, plane_of, spacing_of
-from dicomnode.report.reading import value
-from dicomnode.report.references import by_series, instance
 from dicomnode.report.request import Making, Order
 
 __all__ = ["segmentations"]
@@ -84,7 +82,7 @@ def _segmentation(making: Making, segments: Sequence[_Segment], number: int) -> 
     ds.DeviceSerialNumber = order.ae_title  # type 1 of Enhanced General Equipment
     ds.InstanceNumber = number
     frames = [segment.finding.frame for segment in segments]
-    ds.ReferencedSeriesSequence = by_series(
+    ds.ReferencedSeriesSequence = references.by_series(
         (frame.image for frame in frames), "ReferencedInstanceSequence"
     )
     _add_image(ds, header, segments)
@@ -109,12 +107,8 @@ def _add_image(ds: Dataset, header: Dataset, segments: Sequence[_Segment]) -> No
     ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
     ds.ContentLabel = "AI REGIONS"
     ds.ContentCreatorName = ""
-    lossy = value(header, "LossyImageCompression") == "01"
-    ds.LossyImageCompression = "01" if lossy else "00"
-    if lossy:
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if found := value(header, keyword):
-                identity.put(ds, keyword, found)
+    ds.LossyImageCompression = "00"
+    identity.add_compression(ds, header)
     ds.SegmentationType = "BINARY"
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
@@ -204,9 +198,7 @@ def _frame(segment: _Segment, number: int) -> Dataset:
 
 def _derivation(frame: FrameRef) -> Dataset:
     """Derivation Image macro (PS3.3 Table C.7.6.16-7)."""
-    origin = instance(frame.image)
-    if frame.frame is not None:
-        origin.ReferencedFrameNumber = frame.frame
+    origin = references.frame(frame)
     origin.PurposeOfReferenceCodeSequence = [codes.coded(codes.SOURCE_OF_PROCESSING)]
     origin.SpatialLocationsPreserved = "YES"
     return _item(
