@@ -3,36 +3,23 @@
 A study without a result must never look like a study without a finding.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pydicom import Dataset
-from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import InstanceRef, Refusal, Result, ResultKind
 from dicomnode.report import codes, identity, wording
-from dicomnode.report.drawn.capture import placard_capture
-from dicomnode.report.drawn.document import placard_document
 from dicomnode.report.drawn.placard import not_analysed
+from dicomnode.report.drawn.placards import PLACARDS
 from dicomnode.report.part10 import finished
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
-from dicomnode.report.sr.document import Naming, document
+from dicomnode.report.sr.document import REPORTS, Naming, document
 from dicomnode.report.sr.narrative import Section, narrative
 
 __all__ = ["make_notices"]
-
-#: Reports keep the SOP class and the place that the result would have.
-_REPORTS: Mapping[ResultKind, tuple[UID, str]] = {
-    ResultKind.SR: (ComprehensiveSRStorage, "1"),
-    ResultKind.SR3D: (Comprehensive3DSRStorage, "5"),
-    ResultKind.TEXT: (BasicTextSRStorage, "6"),
-}
-_PAGES: Mapping[ResultKind, Callable[..., Dataset]] = {
-    ResultKind.SC: placard_capture,
-    ResultKind.PDF: placard_document,
-}
 
 
 def make_notices(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> tuple[Result, ...]:
@@ -52,10 +39,10 @@ def make_notices(headers: Sequence[Dataset], refusal: Refusal, order: Order) -> 
     results = []
     for kind in [kind for kind in ResultKind if kind in order.kinds]:
         uid, series_uid = result_uid(*key, kind, "1"), result_uid(*key, kind, "series")
-        if kind in _REPORTS:
+        if kind in REPORTS:
             ds = _report(headers, refusal, order, kind, uid, series_uid)
-        elif kind in _PAGES:
-            ds = _PAGES[kind](header, placard, order, uid=uid, series_uid=series_uid)
+        elif kind in PLACARDS:
+            ds = PLACARDS[kind](header, placard, order, uid=uid, series_uid=series_uid)
         else:
             continue
         results.append(finished(ds, header, kind, {}))
@@ -83,13 +70,11 @@ def _report(
     uid: str,
     series_uid: str,
 ) -> Dataset:
-    sop_class_uid, digit = _REPORTS[kind]
     naming = Naming(
-        sop_class_uid=sop_class_uid,
+        kind=kind,
         uid=uid,
         series_uid=series_uid,
         title="AI: NOT ANALYSED",
-        digit=digit,
     )
     ds = document(headers[0], refusal, order, naming, _named(headers))
     title, words = codes.IMAGING_REPORT, order.words

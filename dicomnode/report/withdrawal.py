@@ -8,39 +8,28 @@ addendum to a report, or the page to a picture or a document. These are not reje
 and that it no longer stands, stays on record.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pydicom import Dataset
-from pydicom.uid import UID, BasicTextSRStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from dicomnode.dicom.uids import result_uid
 from dicomnode.records import InstanceRef, ModelRef, Result, ResultKind, WithdrawalReason
 from dicomnode.report import codes, identity
-from dicomnode.report.drawn.capture import placard_capture
-from dicomnode.report.drawn.document import placard_document
 from dicomnode.report.drawn.placard import Placard
+from dicomnode.report.drawn.placards import PLACARDS
 from dicomnode.report.marks.key_objects import add_document, pointers
 from dicomnode.report.part10 import finished
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order
 from dicomnode.report.sr import items
-from dicomnode.report.sr.document import Naming, document
+from dicomnode.report.sr.document import REPORTS, Naming, document
 from dicomnode.report.sr.narrative import Section, narrative
 from dicomnode.report.sr.observer import observer
 
 __all__ = ["make_withdrawal"]
 
 _TITLE = "AI result WITHDRAWN"
-_REPORTS: dict[ResultKind, UID] = {
-    ResultKind.SR: ComprehensiveSRStorage,
-    ResultKind.SR3D: Comprehensive3DSRStorage,
-    ResultKind.TEXT: BasicTextSRStorage,
-}
-_PAGES: Mapping[ResultKind, Callable[..., Dataset]] = {
-    ResultKind.SC: placard_capture,
-    ResultKind.PDF: placard_document,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +67,7 @@ def make_withdrawal(
     made = [
         (kind, _said(patient, told, kind, order))
         for kind in ResultKind
-        if kind in order.kinds & {*_REPORTS, *_PAGES}
+        if kind in order.kinds & {*REPORTS, *PLACARDS}
     ]
     made.append((ResultKind.KO, _note(patient, told, order)))
     model = told.model.tag
@@ -99,11 +88,11 @@ def _model(header: Dataset) -> ModelRef:
 
 
 def _said(patient: Dataset, told: _Withdrawal, kind: ResultKind, order: Order) -> Dataset:
-    if kind in _REPORTS:
+    if kind in REPORTS:
         return _addendum(patient, told, kind, order)
     uid, series_uid = result_uid(*told.key, kind), result_uid(*told.key, kind, "series")
     placard = _placard(told, order)
-    return _PAGES[kind](patient, placard, order, uid=uid, series_uid=series_uid)
+    return PLACARDS[kind](patient, placard, order, uid=uid, series_uid=series_uid)
 
 
 def _placard(told: _Withdrawal, order: Order) -> Placard:
@@ -122,13 +111,13 @@ def _placard(told: _Withdrawal, order: Order) -> Placard:
 def _addendum(patient: Dataset, told: _Withdrawal, kind: ResultKind, order: Order) -> Dataset:
     """In sentences, with the report as its predecessor (PS3.3 Table C.17-2)."""
     naming = Naming(
-        sop_class_uid=_REPORTS[kind],
+        kind=kind,
         uid=result_uid(*told.key, kind),
         series_uid=result_uid(*told.key, kind, "series"),
         title=_TITLE,
         digit="8",
     )
-    reports = [ref for ref in told.withdrawn if ref.sop_class_uid == _REPORTS[kind]]
+    reports = [ref for ref in told.withdrawn if ref.sop_class_uid == REPORTS[kind][0]]
     order = replace(order, predecessors=tuple(reports))
     ds = document(patient, told, order, naming, told.withdrawn)
     section = Section(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from pydicom import Dataset
-from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage
 
 from dicomnode.records import InstanceRef, Prediction, ResultKind
 from dicomnode.report import codes
@@ -16,23 +15,22 @@ __all__ = ["reports", "reports_3d"]
 
 def reports(making: Making) -> Iterator[tuple[Dataset, None]]:
     """The one report, without file meta information (PS3.3 section A.35.3)."""
-    yield _report(making, ResultKind.SR, ComprehensiveSRStorage, "1"), None
+    yield _report(making, ResultKind.SR), None
 
 
 def reports_3d(making: Making) -> Iterator[tuple[Dataset, None]]:
     """The same as a Comprehensive 3D SR (PS3.3 section A.35.13), as IHE AIR wants it."""
-    yield _report(making, ResultKind.SR3D, Comprehensive3DSRStorage, "5"), None
+    yield _report(making, ResultKind.SR3D), None
 
 
-def _report(making: Making, kind: ResultKind, sop_class_uid: UID, digit: str) -> Dataset:
+def _report(making: Making, kind: ResultKind) -> Dataset:
     source, prediction, order = making.source, making.prediction, making.order
     pictures = making.made_of(ResultKind.SC)
     naming = Naming(
-        sop_class_uid=sop_class_uid,
+        kind=kind,
         uid=making.uid(kind, "1"),
         series_uid=making.uid(kind, "series"),
         title="AI report",
-        digit=digit,
     )
     ds = document(making.patient, prediction, order, naming, _referenced(prediction, pictures))
     schemes = (finding.concept.scheme for finding in prediction.findings)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from pydicom import Dataset
-from pydicom.uid import BasicTextSRStorage
 
 from dicomnode.records import Finding, FrameRef, Prediction, Presence, ResultKind
 from dicomnode.report import codes, wording
@@ -19,11 +18,10 @@ def text_reports(making: Making) -> Iterator[tuple[Dataset, None]]:
     """The one report, without file meta information (PS3.3 section A.35.1)."""
     prediction, order = making.prediction, making.order
     naming = Naming(
-        sop_class_uid=BasicTextSRStorage,
-        uid=making.uid("text", "1"),
-        series_uid=making.uid("text", "series"),
+        kind=ResultKind.TEXT,
+        uid=making.uid(ResultKind.TEXT, "1"),
+        series_uid=making.uid(ResultKind.TEXT, "series"),
         title="AI text report",
-        digit="6",
     )
     images = [frame.image for frame in prediction.frames]
     pictures = [made.ref for made in making.made_of(ResultKind.SC)]
