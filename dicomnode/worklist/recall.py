@@ -8,6 +8,8 @@ no job ends with results of it.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 
 import sqlalchemy as sa
 
@@ -24,6 +26,7 @@ from dicomnode.records import (
 from dicomnode.storage.database import Connection, insert_new, one_at_a_time
 from dicomnode.worklist import history, outbox
 from dicomnode.worklist import jobs as _jobs
+from dicomnode.worklist.results import ref_of
 from dicomnode.worklist.tables import deliveries, jobs, recalls, results
 
 __all__ = [
@@ -137,14 +140,15 @@ def standing(tx: Connection, job: Job) -> list[Standing]:
         .where(results.c.job_id == job.id, results.c.withdrawn_at.is_(None), there)
         .order_by(results.c.id, deliveries.c.peer)
     )
-    found: dict[int, Standing] = {}
-    for row in rows.mappings():
-        names = ("sop_class_uid", "sop_instance_uid", "series_uid", "study_uid")
-        ref = InstanceRef(**{name: row[name] for name in names})
-        others = found[row["id"]].peers if row["id"] in found else ()
-        peers = (*others, row["peer"])
-        found[row["id"]] = Standing(ref=ref, kind=ResultKind(row["kind"]), peers=peers)
-    return list(found.values())
+    of_results = [list(same) for _, same in groupby(rows.mappings(), itemgetter("id"))]
+    return [
+        Standing(
+            ref=ref_of(same[0]),
+            kind=ResultKind(same[0]["kind"]),
+            peers=tuple(row["peer"] for row in same),
+        )
+        for same in of_results
+    ]
 
 
 def withdraw(

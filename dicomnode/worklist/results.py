@@ -18,6 +18,7 @@ __all__ = [
     "exist_for",
     "listed",
     "of_job",
+    "ref_of",
     "reports_before",
 ]
 
@@ -53,7 +54,7 @@ def listed(tx: Connection, *, study_uid: str = "", model: str = "", limit: int =
     return [
         Made(
             job_id=row["job_id"],
-            ref=_ref(row),
+            ref=ref_of(row),
             kind=ResultKind(row["kind"]),
             model=row["model"],
             made_at=row["created_at"],
@@ -80,7 +81,7 @@ def of_job(tx: Connection, job_id: int) -> list[tuple[InstanceRef, dict[str, Sco
     rows = tx.execute(
         sa.select(*_REF, results.c.summary).where(results.c.job_id == job_id).order_by(results.c.id)
     )
-    return [(_ref(row), _scores(row["summary"])) for row in rows.mappings()]
+    return [(ref_of(row), _scores(row["summary"])) for row in rows.mappings()]
 
 
 def reports_before(tx: Connection, job: Job) -> list[InstanceRef]:
@@ -109,7 +110,7 @@ def reports_before(tx: Connection, job: Job) -> list[InstanceRef]:
         )
         .order_by(results.c.id)
     )
-    return [_ref(row) for row in rows.mappings()]
+    return [ref_of(row) for row in rows.mappings()]
 
 
 _REF = (
@@ -127,5 +128,6 @@ def _scores(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
     }
 
 
-def _ref(row: sa.RowMapping) -> InstanceRef:
+def ref_of(row: sa.RowMapping) -> InstanceRef:
+    """The object that a row of `results` is about."""
     return InstanceRef(**{column.name: row[column.name] for column in _REF})
