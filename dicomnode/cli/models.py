@@ -58,11 +58,11 @@ def list_models(config: ConfigOption = Path("ae_config"), as_json: JsonOption = 
     print_table(["model", "version", "findings", "intended use"], rows)
 
 
-def _find(name: str, config: Path) -> Path:
+def _find(name: str, config: Path) -> tuple[Path, Card]:
     found = _models(config)
     if name not in found:
         raise NotFound(f"there is no model {name}; here are: {', '.join(sorted(found))}")
-    return found[name]
+    return found[name], read_card(found[name])
 
 
 @app.command()
@@ -73,8 +73,7 @@ def show(
 ) -> None:
     """Show a model's card: what it finds, what it is for, and how well it was measured to do."""
     with errors():
-        folder = _find(name, config)
-        card = read_card(folder)
+        folder, card = _find(name, config)
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:
@@ -103,8 +102,7 @@ def evaluate(
     from dicomnode.learn.drawing import FINDINGS
 
     with errors():
-        folder = _find(name, config)
-        card = read_card(folder)
+        folder, card = _find(name, config)
         chosen = _methods(methods, card)
         if images is None and not {label.name for label in card.labels} & set(FINDINGS):
             raise NotFound(f"{name} finds nothing that can be drawn; give --images")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -20,6 +21,7 @@ __all__ = [
     "console",
     "errors",
     "fail",
+    "local_time",
     "print_json",
     "print_table",
     "progress",
@@ -62,6 +64,11 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
 def print_json(value: Any) -> None:
     """One JSON document on standard output; times in ISO 8601."""
     typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def local_time(at: datetime) -> str:
+    """A moment in the zone of this machine."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 @contextmanager

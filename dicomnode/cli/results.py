@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +13,11 @@ from dicomnode.cli.output import (
     console,
     errors,
     fail,
+    local_time,
     print_json,
     progress,
 )
-from dicomnode.cli.worklist import print_lines, worklist
+from dicomnode.cli.worklist import pipeline_of, print_lines, worklist
 from dicomnode.config.load import Settings, load
 from dicomnode.errors import DicomnodeError, NotFound
 from dicomnode.node.build import open_store
@@ -65,7 +65,7 @@ def _row(one: Made) -> tuple[str, ...]:
     went = [f"{peer} {state}" for peer, state in sorted(one.peers.items())]
     withdrawn = ["withdrawn"] if one.withdrawn_at else []
     peers = ", ".join([*withdrawn, *went]) or "nobody"
-    return str(one.job_id), one.kind.upper(), _time(one.made_at), one.model or "-", peers
+    return str(one.job_id), one.kind.upper(), local_time(one.made_at), one.model or "-", peers
 
 
 @app.command()
@@ -166,8 +166,7 @@ def _plan_row(plan: "Plan") -> tuple[str, ...]:
     kinds = ", ".join(one.kind.upper() for one in plan.standing) or "none sent"
     told = ", ".join(plan.peers) if plan.possible else "nobody: gone from the disk"
     job = plan.job
-    revision = f" (revision {job.revision})" if job.revision > 1 else ""
-    return str(job.id), str(job.state), kinds, told or "nobody", job.pipeline + revision
+    return str(job.id), str(job.state), kinds, told or "nobody", pipeline_of(job)
 
 
 def _name_pipelines(settings: Settings, model: str) -> None:
@@ -180,7 +179,3 @@ def _name_pipelines(settings: Settings, model: str) -> None:
 
 def _say(text: str, style: str | None = None) -> None:
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

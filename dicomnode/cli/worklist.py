@@ -17,6 +17,7 @@ from dicomnode.cli.output import (
     JsonOption,
     console,
     errors,
+    local_time,
     print_json,
     print_table,
 )
@@ -31,7 +32,7 @@ from dicomnode.worklist import commitments, history, jobs, outbox, queue, result
 from dicomnode.worklist.history import Event
 from dicomnode.worklist.schema import is_there
 
-__all__ = ["app", "print_lines", "worklist"]
+__all__ = ["app", "pipeline_of", "print_lines", "worklist"]
 
 app = typer.Typer(help="See the worklist and act on it.", no_args_is_help=True)
 
@@ -220,14 +221,18 @@ def print_lines(
 
 def _row(job: Job, confirmed: bool) -> tuple[str, ...]:
     images = f"{job.received} of {job.expected}" if job.expected else str(job.received)
-    revision = f" (revision {job.revision})" if job.revision > 1 else ""
     return (
         str(job.id),
         _CONFIRMED if confirmed and job.state is State.DELIVERED else str(job.state),
         images + (", partial" if job.partial else ""),
-        _time(job.updated_at),
-        job.pipeline + revision,
+        local_time(job.updated_at),
+        pipeline_of(job),
     )
+
+
+def pipeline_of(job: Job) -> str:
+    """The pipeline, and which of its revisions where that is not the first."""
+    return job.pipeline + (f" (revision {job.revision})" if job.revision > 1 else "")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
@@ -262,10 +267,7 @@ def _stands(item: Delivery) -> str:
 
 def _print_history(events: Sequence[Event]) -> None:
     rows = [
-        (_time(event.at), str(event.job_id or ""), event.event, event.detail) for event in events
+        (local_time(event.at), str(event.job_id or ""), event.event, event.detail)
+        for event in events
     ]
     print_table(["at", "job", "event", "detail"], rows, title="history of the study")
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
