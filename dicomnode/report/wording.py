@@ -32,6 +32,7 @@ __all__ = [
     "partial",
     "percent",
     "performance",
+    "place",
     "reason",
     "remedy",
     "revision",
@@ -95,6 +96,14 @@ def headline(prediction: Prediction, order: Order) -> str:
 def _named(finding: Finding, words: Words) -> str:
     probability = percent(finding.probability, words)
     return words.say("headline.named", finding=name(finding, words), probability=probability)
+
+
+def place(finding: Finding, prediction: Prediction, words: Words) -> str:
+    """Which of the images that were analysed the finding is on; empty where there is but one."""
+    if len(prediction.frames) == 1:
+        return ""
+    number, count = prediction.frames.index(finding.frame) + 1, len(prediction.frames)
+    return words.say("report.image", number=number, count=count)
 
 
 def completeness(prediction: Prediction, order: Order) -> str:

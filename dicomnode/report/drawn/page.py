@@ -213,10 +213,8 @@ def _caption(
     top, paper.y = paper.y, below
     named = wording.name(finding, words) if finding else words.say("headline.none")
     paper.y += paper.column(left, _PICTURE, named, _SMALL, bold=True)
-    if finding and len(prediction.frames) > 1:
-        number, count = prediction.frames.index(finding.frame) + 1, len(prediction.frames)
-        where = words.say("report.image", number=number, count=count)
-        paper.column(left, _PICTURE, where, _SMALL, QUIET)
+    if finding and (place := wording.place(finding, prediction, words)):
+        paper.column(left, _PICTURE, place, _SMALL, QUIET)
     paper.y = top
 
 

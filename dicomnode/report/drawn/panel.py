@@ -95,9 +95,8 @@ def _introduce(sheet: Sheet, prediction: Prediction, order: Order, subject: Find
     presence = say(f"presence.{subject.presence}")
     probability = wording.percent(subject.probability, order.words)
     sheet.write(say("picture.stated", presence=presence, probability=probability))
-    if len(prediction.frames) > 1:
-        number = prediction.frames.index(subject.frame) + 1
-        sheet.write(say("report.image", number=number, count=len(prediction.frames)), QUIET)
+    if place := wording.place(subject, prediction, order.words):
+        sheet.write(place, QUIET)
     if subject.heat is not None:
         sheet.space(0.4)
         sheet.scale()

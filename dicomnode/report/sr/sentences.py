@@ -66,9 +66,8 @@ def _said(finding: Finding, prediction: Prediction, order: Order) -> str:
     probability = wording.percent(finding.probability, words)
     named = wording.name(finding, words)
     said = [words.say("report.finding", finding=named, presence=presence, probability=probability)]
-    if finding.presence is not Presence.ABSENT and len(prediction.frames) > 1:
-        number, count = prediction.frames.index(finding.frame) + 1, len(prediction.frames)
-        said.append(words.say("report.image", number=number, count=count))
+    if finding.presence is not Presence.ABSENT:
+        said.append(wording.place(finding, prediction, words))
     if finding.presence is Presence.PRESENT and finding.regions:
         said.append(words.say("report.regions", count=len(finding.regions)))
     return words.joined(said)
