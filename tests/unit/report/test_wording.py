@@ -37,6 +37,16 @@ def test_a_probability_is_never_rounded_to_certainty(probability: float, said: s
     assert wording.percent(probability) == said
 
 
+def test_a_finding_names_its_image_where_there_are_several() -> None:
+    english = words("en")
+    several = make_prediction(make_ct(4))
+    places = [wording.place(finding, several, english) for finding in several.findings]
+    numbers = [several.frames.index(finding.frame) + 1 for finding in several.findings]
+    assert places == [f"Most suspicious image: {number} of 4." for number in numbers]
+    one = make_prediction(make_source())
+    assert {wording.place(finding, one, english) for finding in one.findings} == {""}
+
+
 def test_what_is_present_comes_first_then_what_is_probable() -> None:
     frame = frame_of(make_header())
     sure = make_finding("a", frame, 0.6, presence=Presence.PRESENT)
