@@ -5,20 +5,18 @@ from typing import Any
 
 import torch
 
-from dicomnode.classify.card import (
-    Architecture,
-    Card,
-    Code,
-    Explanation,
-    Input,
-    Label,
-    Weights,
-    write_card,
-)
+from dicomnode.classify.card.architecture import Architecture
+from dicomnode.classify.card.card import Card
+from dicomnode.classify.card.ensemble import Ensemble, EnsembleCard, Member
+from dicomnode.classify.card.explanation import Explanation
+from dicomnode.classify.card.folder import write_card
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.card.output import Code, Label
+from dicomnode.classify.card.tables import Weights
 from dicomnode.classify.network import build_network
 from dicomnode.classify.weights import save_weights
 
-__all__ = ["Brightness", "make_card", "make_label", "make_model"]
+__all__ = ["Brightness", "make_card", "make_ensemble", "make_label", "make_model"]
 
 
 class Brightness(torch.nn.Module):
@@ -72,5 +70,24 @@ def make_model(folder: Path, **changes: Any) -> Card:
     folder.mkdir(parents=True, exist_ok=True)
     weights = save_weights(network.state_dict(), folder / card.weights.file)
     card = card.model_copy(update={"weights": weights})
+    write_card(card, folder)
+    return card
+
+
+def make_ensemble(folder: Path, *members: Card, **changes: Any) -> EnsembleCard:
+    """A folder with a card that names these models; they lie beside it."""
+    named = tuple(Member(model=card.tag, sha256=card.weights.sha256) for card in members)
+    usual: dict[str, Any] = {
+        "name": folder.name,
+        "version": "1",
+        "manufacturer": "tests",
+        "intended_use": "Tests only",
+        "disclaimer": "Nothing of this is true",
+        "labels": members[0].labels,
+        "output": members[0].output,
+        "ensemble": Ensemble(members=named),
+    }
+    card = EnsembleCard(**(usual | changes))
+    folder.mkdir(parents=True, exist_ok=True)
     write_card(card, folder)
     return card

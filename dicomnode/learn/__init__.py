@@ -1,1 +1,1 @@
-"""How the shipped demonstration model comes to be."""
+"""How models come to be and what they are worth: trained, imported, joined, and measured."""

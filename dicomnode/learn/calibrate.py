@@ -1,19 +1,17 @@
 """Calibration fitted on images that were not trained on, and how far probabilities then are off."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dicomnode.classify.calibration import probabilities
-from dicomnode.classify.fitted import Calibration, Curve, Reliability
+from dicomnode.classify.card.fitted import Curve
+from dicomnode.learn.measures.reliability import Reliable
 
-__all__ = ["brier", "calibration_error", "isotonic", "platt", "temperature", "with_measures"]
+__all__ = ["brier", "calibration_error", "isotonic", "platt", "temperature"]
 
 Numbers = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
-_BINS = 10
 _COLDEST, _HOTTEST = 0.05, 20.0
 _STEPS, _DAMPING = 100, 1e-9  # of Newton's method
 _GOLDEN = (5**0.5 - 1) / 2
@@ -83,33 +81,16 @@ def isotonic(raw: Numbers, truth: Truth) -> Curve:
     return Curve(raw=tuple(x for x, _ in points), calibrated=tuple(y for _, y in points))
 
 
-def with_measures(
-    calibration: Calibration, labels: Sequence[str], logits: Numbers, truth: Truth
-) -> Calibration:
-    """The calibration with what it does, label by label, on (images, labels) not fitted to."""
-    before, after = probabilities(logits), probabilities(logits, calibration)
-    measures = tuple(
-        Reliability(
-            label=label,
-            ece_before=round(calibration_error(before[:, i], truth[:, i]), 4),
-            ece_after=round(calibration_error(after[:, i], truth[:, i]), 4),
-            brier_before=round(brier(before[:, i], truth[:, i]), 4),
-            brier_after=round(brier(after[:, i], truth[:, i]), 4),
-        )
-        for i, label in enumerate(labels)
-    )
-    return calibration.model_copy(update={"measures": measures})
-
-
 def calibration_error(scores: Numbers, truth: Truth) -> float:
     """Expected calibration error of (images,): ten bins of equal width, weighed by their size."""
-    bins = np.minimum((scores * _BINS).astype(np.intp), _BINS - 1)
-    counts = np.bincount(bins, minlength=_BINS)
-    said = np.bincount(bins, weights=scores, minlength=_BINS)
-    true = np.bincount(bins, weights=truth, minlength=_BINS)
-    return float(np.abs(said - true).sum() / counts.sum())
+    return _reliability(scores, truth)[0]
 
 
 def brier(scores: Numbers, truth: Truth) -> float:
     """Mean squared difference between probabilities and the truth."""
-    return float(np.square(scores - truth).mean())
+    return _reliability(scores, truth)[1]
+
+
+def _reliability(scores: Numbers, truth: Truth) -> tuple[float, float]:
+    (error,), (score,) = Reliable(scores, truth).measure(np.ones((len(scores), 1)))
+    return float(error), float(score)

@@ -6,7 +6,7 @@ the order in which sums are made.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import count, islice
 from pathlib import Path
 
@@ -16,41 +16,35 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from torch.nn.functional import binary_cross_entropy_with_logits, conv2d, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.lr_scheduler import OneCycleLR
 
-from dicomnode.classify.card import (
-    SHIPPED,
-    Architecture,
-    Card,
-    Explanation,
-    Input,
-    Weights,
-    write_card,
-)
+from dicomnode.classify.card.architecture import Architecture
+from dicomnode.classify.card.card import Card
+from dicomnode.classify.card.explanation import Explanation
+from dicomnode.classify.card.folder import SHIPPED, write_card
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.card.tables import Weights
+from dicomnode.classify.explaining.cells import Cells, cells_of
 from dicomnode.classify.network import build_network
-from dicomnode.classify.preprocess import Prepared, prepare
+from dicomnode.classify.samples.preprocess import prepare
+from dicomnode.classify.vectors import add_vectors
 from dicomnode.classify.weights import save_weights
 from dicomnode.dicom.pixels import Frame
 from dicomnode.learn.cases import Case, synthetic
-from dicomnode.learn.completion import (
-    Answers,
-    Familiar,
-    answers,
-    calibrated,
-    measured,
-    with_novelty,
-)
-from dicomnode.learn.drawing import FINDINGS, Box, draw
+from dicomnode.learn.drawing import FINDINGS, draw
 from dicomnode.learn.explanations import shown
 from dicomnode.learn.labels import demonstration_labels
+from dicomnode.learn.novelty import Familiar, with_novelty
+from dicomnode.learn.places import by_place, in_places, misplaced
+from dicomnode.learn.training import judge
 from dicomnode.learn.translations import EVALUATION, SPOKEN
 from dicomnode.records import FrameRef, InstanceRef
 
 __all__ = ["Recipe", "describe", "main", "train"]
 
 _OTHERS = "synthetic radiographs, drawn with other seeds than those for training"
-_STRIDE = 8  #: pixels of the input from one place of the last map to the next
+_FAMILIAR = Familiar(layer="features.denseblock1", grid=5, slack=3.4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,26 +56,26 @@ class Recipe:
     training: int = 2400  #: images
     validation: int = 400  #: thresholds are chosen on them
     held_out: int = 800  #: measures in the card come from them
-    explained: int = 220  #: explanations are measured on them
+    explained: int = 400  #: explanations are measured on them
     prevalence: float = 0.35  #: of each finding, independently
     least_rows: int = 192  #: height of the drawings, pixels
     most_rows: int = 352
     size_px: int = 160  #: of the network's input
     init_features: int = 16
     growth_rate: int = 24
-    block_config: tuple[int, int] = (2, 6)  #: two blocks: see _STRIDE
+    block_config: tuple[int, int] = (2, 6)  #: two blocks: a place of the last map every 8 pixels
     bn_size: int = 2
     layer: str = "class_layers.relu"  #: whose activations are weighed to explain
-    finer: tuple[str, ...] = ("features.transition1", "features.denseblock1")  #: narrow that down
-    region_fraction: float = 0.4  #: of the heat map's maximum
+    region_fraction: float = 0.5  #: of the heat map's maximum
     epochs: int = 10
     batch: int = 16
     learning_rate: float = 3e-3  #: highest; AdamW, one cycle
+    last_rate: float = 10.0  #: times that, for the last layer: a nodule is a few of all places
     weight_decay: float = 1e-2
     contrast: float = 0.15  #: spread of random gain and offset
-    pointing: float = 1.0  #: weight of being right about the place, beside being right
+    pointing: float = 1.0  #: weight of adding up where the finding lies, beside being right
     threads: int = 1  #: torch's; part of the result
-    familiar: Familiar = field(default_factory=Familiar)  #: when an image is like the drawings
+    familiar: Familiar = _FAMILIAR  #: when an image is like the drawings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +84,7 @@ class _Images:
 
     tensors: torch.Tensor  #: (images, 1, size_px, size_px)
     truth: torch.Tensor  #: (images, labels), 0 or 1
-    where: torch.Tensor  #: (images, labels, places, places), 1 where the finding lies
+    where: torch.Tensor  #: (images, labels, places, places), which share of it the finding covers
 
 
 def train(recipe: Recipe, folder: Path, console: Console) -> Card:
@@ -100,24 +94,25 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
     torch.manual_seed(recipe.seed)
     card = describe(recipe)
     network = build_network(card)
+    image = torch.zeros(1, 1, recipe.size_px, recipe.size_px)
+    cells = cells_of(network.eval(), recipe.layer, image)
 
     patients = count(recipe.first_patient)
     training, validation, held_out = (
-        _images(recipe, card, patients, size, console)
+        _images(recipe, card, cells, patients, size, console)
         for size in (recipe.training, recipe.validation, recipe.held_out)
     )
 
     _learn(network, training, recipe, console)
 
-    chosen, seen = _answers(network, validation), _answers(network, held_out)
-    card = calibrated(card, chosen, seen, _OTHERS)
-    card = _translated(measured(card, chosen, seen, _OTHERS, recipe.seed))
+    card = _measured(card, _answers(network, validation), _answers(network, held_out), recipe.seed)
     card = _with_explanations(card, network, synthetic(recipe.explained))
     folder.mkdir(parents=True, exist_ok=True)
     images = (training.tensors, validation.tensors, held_out.tensors)
     card = with_novelty(card, network, images, recipe.familiar, folder)
     weights = save_weights(network.state_dict(), folder / "weights.safetensors")
     card = card.model_copy(update={"weights": weights})
+    card = add_vectors(folder, card, network)
     write_card(card, folder)
     (folder / "recipe.toml").write_text(tomlkit.dumps(asdict(recipe)), "utf-8")
     return card
@@ -126,16 +121,20 @@ def train(recipe: Recipe, folder: Path, console: Console) -> Card:
 def _learn(network: torch.nn.Module, training: _Images, recipe: Recipe, console: Console) -> None:
     """Every image once an epoch, in another order and another exposure each time."""
     steps = recipe.training // recipe.batch
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
-    schedule = OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps)
+    parts = [network.get_submodule(name) for name in ("features", "class_layers")]
+    groups = [{"params": list(part.parameters())} for part in parts]
+    rates = [recipe.learning_rate, recipe.learning_rate * recipe.last_rate]
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    schedule = OneCycleLR(optimizer, rates, total_steps=recipe.epochs * steps)
     for epoch in range(1, recipe.epochs + 1):
         network.train()
         order = torch.randperm(recipe.training)[: steps * recipe.batch].reshape(steps, -1)
         losses = []
         for batch in track(order, f"epoch {epoch} of {recipe.epochs}", console=console):
-            places = _logits_by_place(network, _vary(training.tensors[batch], recipe))
-            wrong = binary_cross_entropy_with_logits(places.mean((2, 3)), training.truth[batch])
-            loss = wrong + recipe.pointing * _misplaced(places, training.where[batch])
+            places, bias = by_place(network, _vary(training.tensors[batch], recipe))
+            said = places.mean((2, 3)) + bias
+            wrong = binary_cross_entropy_with_logits(said, training.truth[batch])
+            loss = wrong + recipe.pointing * misplaced(places, training.where[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             optimizer.step()
@@ -154,7 +153,7 @@ def describe(recipe: Recipe) -> Card:
     }
     return Card(
         name="demonstration",
-        version="1.1.0",
+        version="1.2.0",
         manufacturer="dicomnode",
         intended_use="To try dicomnode and to test it. It was trained on drawings, not on people.",
         disclaimer="Demonstration, not for clinical use",
@@ -177,7 +176,6 @@ def describe(recipe: Recipe) -> Card:
         explanation=Explanation(
             method="hires-cam",
             layer=recipe.layer,
-            finer=recipe.finer,
             region_fraction=recipe.region_fraction,
         ),
         labels=demonstration_labels(),
@@ -185,7 +183,7 @@ def describe(recipe: Recipe) -> Card:
 
 
 def _images(
-    recipe: Recipe, card: Card, patients: Iterator[int], size: int, console: Console
+    recipe: Recipe, card: Card, cells: Cells, patients: Iterator[int], size: int, console: Console
 ) -> _Images:
     """The next `size` patients, drawn and prepared as the node will prepare theirs."""
     tensors, truth, where = [], [], []
@@ -199,39 +197,14 @@ def _images(
         prepared = prepare(frame, card.input)
         tensors.append(prepared.tensor)
         truth.append([float(label.name in findings) for label in card.labels])
-        where.append([_cells(drawn.boxes.get(label.name), prepared) for label in card.labels])
-    return _Images(torch.stack(tensors), torch.tensor(truth), torch.tensor(np.array(where)))
+        masks = [drawn.masks.get(label.name) for label in card.labels]
+        where.append(in_places(masks, prepared.placement, cells, recipe.size_px))
+    return _Images(torch.stack(tensors), torch.tensor(truth), torch.stack(where))
 
 
 def _nameless(pixels: NDArray[np.float32]) -> FrameRef:
     image = InstanceRef(sop_class_uid="", sop_instance_uid="", series_uid="", study_uid="")
     return FrameRef(image=image, frame=None, rows=pixels.shape[0], columns=pixels.shape[1])
-
-
-def _cells(box: Box | None, prepared: Prepared) -> NDArray[np.float32]:
-    """The places of the network's last map that a box touches."""
-    count = prepared.tensor.shape[-1] // _STRIDE
-    cells = np.zeros((count, count), dtype=np.float32)
-    if box is not None:
-        corners = prepared.placement.to_square(np.array(box).reshape(2, 2)) / _STRIDE
-        (left, top), (right, bottom) = np.floor(corners[0]), np.ceil(corners[1])
-        cells[int(top) : int(bottom), int(left) : int(right)] = 1
-    return cells
-
-
-def _logits_by_place(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """What each place alone would answer; their mean is the network's answer."""
-    features = network.get_submodule("features")(images).relu()
-    weight = network.get_parameter("class_layers.out.weight")[:, :, None, None]
-    return conv2d(features, weight, network.get_parameter("class_layers.out.bias"))
-
-
-def _misplaced(places: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """How far, for findings that are there, their own place does not stand out from the rest."""
-    inside = (places * where).sum((2, 3)) / where.sum((2, 3)).clamp(min=1)
-    outside = (places * (1 - where)).sum((2, 3)) / (1 - where).sum((2, 3)).clamp(min=1)
-    found = where.amax((2, 3))
-    return (softplus(outside - inside) * found).sum() / found.sum().clamp(min=1)
 
 
 def _vary(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -240,12 +213,21 @@ def _vary(images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     return images * gain + recipe.contrast * torch.randn(len(images), 1, 1, 1)
 
 
-def _answers(network: torch.nn.Module, images: _Images) -> Answers:
-    return answers(network, images.tensors, images.truth)
+def _answers(network: torch.nn.Module, images: _Images) -> judge.Answers:
+    """What it says of prepared images, one by one as the node does it."""
+    network.eval()
+    with torch.inference_mode():
+        logits = torch.cat([network(image[None]) for image in images.tensors])
+    return judge.Answers(logits=logits.double().numpy(), truth=images.truth.double().numpy())
 
 
-def _translated(card: Card) -> Card:
-    """The card with the words for what it was measured on."""
+def _measured(card: Card, chosen: judge.Answers, seen: judge.Answers, seed: int) -> Card:
+    """The card with calibration and thresholds from `chosen`, and measures from `seen`."""
+    calibration = judge.calibrate(chosen, card.output, _OTHERS)
+    cuts = judge.thresholds(chosen, card.output, calibration)
+    verdicts = judge.judged(seen, card.output, calibration, cuts)
+    card = judge.with_calibration(card, calibration, cuts, verdicts)
+    card = judge.with_measures(card, verdicts, _OTHERS, seed)
     if card.evaluation is None:
         return card
     evaluation = card.evaluation.model_copy(update={"translations": EVALUATION})

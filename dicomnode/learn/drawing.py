@@ -26,7 +26,12 @@ class Radiograph:
     """One image and what was planted in it."""
 
     pixels: NDArray[np.uint16]  #: (rows, columns), 12 bits, dense is bright
-    boxes: dict[str, Box]  #: by finding: left, top, right, bottom in pixels
+    masks: dict[str, NDArray[np.bool_]]  #: by finding: which pixels it lies on, (rows, columns)
+
+    @property
+    def boxes(self) -> dict[str, Box]:
+        """By finding: left, top, right, bottom in pixels."""
+        return {name: _box(mask) for name, mask in self.masks.items()}
 
 
 def draw(seed: int, findings: Collection[str] = (), *, rows: int = 1024) -> Radiograph:
@@ -36,7 +41,7 @@ def draw(seed: int, findings: Collection[str] = (), *, rows: int = 1024) -> Radi
     thorax = _Thorax(seed, rows)
     masks = thorax.plant(findings)
     pixels = _expose(thorax.density(), _rng(seed, "exposure"))
-    return Radiograph(pixels=pixels, boxes={name: _box(mask) for name, mask in masks.items()})
+    return Radiograph(pixels=pixels, masks=masks)
 
 
 def _rng(seed: int, part: str) -> np.random.Generator:

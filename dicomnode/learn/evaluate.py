@@ -1,23 +1,29 @@
-"""Measures with 95 % confidence intervals, and the threshold that balances them."""
+"""Measures as a model's card holds them, and the threshold that balances mistakes.
 
-import math
+The measuring itself is done in `measures/`.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomnode.classify.card import Estimate, Measures
+from dicomnode.classify.card.measured import Measures
+from dicomnode.classify.card.tables import Estimate
+from dicomnode.errors import ModelError
+from dicomnode.learn.measures import delong
+from dicomnode.learn.measures.figures import wilson
 
 __all__ = ["auroc", "best_threshold", "measure", "proportion"]
-
-_Z = 1.959964  # of a two-sided 95 % interval
 
 Scores = NDArray[np.float64]
 Truth = NDArray[np.bool_]
 
 
-def measure(label: str, scores: Scores, truth: Truth, threshold: float) -> Measures:
-    """How well scores tell `truth`, as a whole and at a threshold."""
-    present = scores >= threshold
+def measure(label: str, scores: Scores, truth: Truth, present: Truth) -> Measures:
+    """How well scores tell `truth` as a whole, and what is called present by them.
+
+    Raises:
+        ModelError: all images have the finding, or none has it.
+    """
     return Measures(
         label=label,
         positives=int(truth.sum()),
@@ -29,41 +35,24 @@ def measure(label: str, scores: Scores, truth: Truth, threshold: float) -> Measu
 
 
 def auroc(scores: Scores, truth: Truth) -> Estimate:
-    """Area under the ROC curve; interval by DeLong's variance on the logit scale.
+    """Area under the ROC curve with DeLong's interval; 0..1 where a single case forbids one.
 
-    Where no pair is in the wrong order the variance is 0; the interval then is that of half a
-    wrong case among the smaller group.
+    Raises:
+        ModelError: all images have the finding, or none has it.
     """
-    positive, negative = scores[truth], scores[~truth]
-    wins = np.searchsorted(np.sort(negative), positive, "left") / len(negative)
-    ties = np.searchsorted(np.sort(negative), positive, "right") / len(negative)
-    above = (wins + ties) / 2  # for each positive: the share of negatives below it
-    losses = np.searchsorted(np.sort(positive), negative, "right") / len(positive)
-    even = np.searchsorted(np.sort(positive), negative, "left") / len(positive)
-    below = 1 - (losses + even) / 2
-    area = float(above.mean())
-    variance = above.var(ddof=1) / len(positive) + below.var(ddof=1) / len(negative)
-    fewer = min(len(positive), len(negative))
-    inner = min(max(area, 0.5 / fewer), 1 - 0.5 / fewer)
-    error = max(math.sqrt(variance), 0.5 / fewer if area in (0, 1) else 0) / (inner * (1 - inner))
-    low, high = (_expit(math.log(inner / (1 - inner)) + z * error) for z in (-_Z, _Z))
-    return _estimate(area, low, 1.0 if area == 1 else high)
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
+    area, _ = delong.auroc(scores, truth)
+    if area.value is None:
+        raise ModelError(f"a finding cannot be measured: {area.why}")
+    low, high = (0.0, 1.0) if area.low is None or area.high is None else (area.low, area.high)
+    return _estimate(area.value, low, high)
 
 
 def proportion(hits: int, total: int) -> Estimate:
     """A share with Wilson's interval."""
-    share, z2 = hits / total, _Z**2
-    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
-    return _estimate(share, middle - half, middle + half)
+    return _estimate(hits / total, *wilson(hits, total))
 
 
 def _estimate(value: float, low: float, high: float) -> Estimate:
-    low, high = max(0.0, min(low, value)), min(1.0, max(high, value))
     return Estimate(value=round(value, 4), low=round(low, 4), high=round(high, 4))
 
 

@@ -1,13 +1,16 @@
 """How well explanations hold up: do they lie on the finding, and do they name what decided?
 
-- Centre: the centre of the largest region lies inside the box round the finding.
+- Centre: the centre of mass of the largest region lies on the finding.
 - Pointing game: the hottest place does (Zhang et al. 2018); without a tolerance.
 - Deletion and insertion: the network's mean probability, not calibrated, while the image is covered
   with grey, or uncovered from a blur, the hottest pixels first (Petsiuk et al. 2018). Low is good,
   or high.
 
-Only findings that the model calls present are judged, and where boxes are known, only true ones:
-a place that is wrong because the answer is wrong says nothing about the method.
+On the finding is on one of its own pixels where each of them is known, as in drawings, and in a box
+round it where only boxes are. Boxes flatter: a crescent fills a small part of its box.
+
+Only findings that the model calls present are judged, and where it is known, only true ones: a
+place that is wrong because the answer is wrong says nothing about the method.
 """
 
 import os
@@ -22,17 +25,19 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch.nn.functional import avg_pool2d
 
-from dicomnode.classify.calibration import answered
-from dicomnode.classify.card import Card, Estimate, Explanation, Method, Shown
-from dicomnode.classify.explain import Explainer
+from dicomnode.classify.calibration import answered, probabilities
+from dicomnode.classify.card.card import Card
+from dicomnode.classify.card.explanation import Explanation, Method, Shown
+from dicomnode.classify.card.output import Output
+from dicomnode.classify.card.tables import Estimate
+from dicomnode.classify.explaining.explain import Explainer
+from dicomnode.classify.explaining.outlines import regions
 from dicomnode.classify.network import load_network
-from dicomnode.classify.outlines import regions
-from dicomnode.classify.preprocess import Placement, Prepared, prepare
+from dicomnode.classify.samples.preprocess import Placement, Prepared, prepare
 from dicomnode.errors import ModelError
 from dicomnode.learn.cases import Case
-from dicomnode.learn.drawing import Box
 from dicomnode.learn.evaluate import proportion
-from dicomnode.records import Region
+from dicomnode.records import Form, Region
 
 __all__ = ["Judged", "Line", "judge", "load", "shown", "table", "variant"]
 
@@ -46,7 +51,7 @@ class Judged:
 
     method: Method
     label: str
-    centre: bool | None  #: None where no box is known
+    centre: bool | None  #: None where it is not known where the finding lies
     pointing: bool | None
     deletion: float  #: 0..1
     insertion: float  #: 0..1
@@ -60,7 +65,7 @@ class Line:
     method: Method
     label: str  #: empty: all of them
     findings: int
-    centre: Estimate | None  #: None where no box is known
+    centre: Estimate | None  #: None where it is not known where findings lie
     pointing: Estimate | None
     deletion: float
     insertion: float
@@ -69,15 +74,18 @@ class Line:
 
 def load(folder: Path, card: Card) -> torch.nn.Module:
     """The network of a model folder, on all cores but one, which others may need."""
+    if card.input.kind != "image" or card.output.form is not Form.FINDINGS:
+        words = "explanations are judged of models that look at single images and tell findings"
+        raise ModelError(f"{card.name}: {words}, each for itself")
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - 1))
     return load_network(folder, card)
 
 
 def variant(explanation: Explanation, method: Method) -> Explanation:
-    """The card's explanation by another method; its finer layers go with its own method only."""
+    """The card's explanation by another method; what was measured is of its own method only."""
     if method == explanation.method:
         return explanation
-    changes = {"method": method, "finer": (), "measures": ()}
+    changes = {"method": method, "measures": ()}
     try:
         return Explanation.model_validate(explanation.model_dump() | changes)
     except ValidationError:
@@ -105,11 +113,12 @@ def _to_judge(
     """Labels that are called present and, if that is known, are: by name, with their index."""
     with torch.inference_mode():
         logits = network(prepared.tensor[None])[0].double().numpy()
-    calibrated = answered(logits, card.calibration)
+    calibrated = answered(logits, card.calibration, card.output)
     return {
         label.name: index
         for index, label in enumerate(card.labels)
-        if calibrated[index] >= label.threshold and (not case.boxes or label.name in case.boxes)
+        if calibrated[index] >= label.threshold
+        and (not case.findings or label.name in case.findings)
     }
 
 
@@ -123,24 +132,33 @@ def _judged(
     explainer: Explainer,
 ) -> Iterator[Judged]:
     start = time.perf_counter()
-    heats = explainer.maps(prepared, list(labels.values()))
+    numbers = [card.output.number_of(index) or 0 for index in labels.values()]
+    heats = explainer.maps(prepared, numbers)
     seconds = (time.perf_counter() - start) / max(1, len(labels))
     for (name, index), heat in zip(labels.items(), heats, strict=True):
-        boxes = case.boxes.get(name)
         found = regions(heat, card.explanation.region_fraction, prepared.placement)
         order = _hottest_first(heat, prepared)
+        gone = prepared.tensor, _grey(prepared)
+        back = _blurred(prepared.tensor), prepared.tensor
         yield Judged(
             method=method,
             label=name,
-            centre=None if boxes is None else bool(found) and _inside(_centre(found[0]), boxes),
-            pointing=None if boxes is None else _inside(_hottest(heat, prepared.placement), boxes),
-            deletion=_area(network, prepared.tensor, _grey(prepared), order, index),
-            insertion=_area(network, _blurred(prepared.tensor), prepared.tensor, order, index),
+            centre=_centre_hits(case, name, found),
+            pointing=case.lies_on(name, _hottest(heat, prepared.placement)),
+            deletion=_area(network, card.output, gone, order, index),
+            insertion=_area(network, card.output, back, order, index),
             seconds=seconds,
         )
 
 
 # --- places ---------------------------------------------------------------------------------
+
+
+def _centre_hits(case: Case, label: str, found: Sequence[Region]) -> bool | None:
+    """A map without a region misses."""
+    if label not in case.findings:
+        return None
+    return bool(found) and case.lies_on(label, _centre(found[0]))
 
 
 def _centre(region: Region) -> NDArray[np.float64]:
@@ -155,13 +173,6 @@ def _hottest(heat: NDArray[np.float32], placement: Placement) -> NDArray[np.floa
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     middle = np.array([column + placement.left + 0.5, row + placement.top + 0.5])
     return placement.to_source(middle)
-
-
-def _inside(place: NDArray[np.float64], boxes: Sequence[Box]) -> bool:
-    column, row = place
-    return any(
-        left <= column <= right and top <= row <= bottom for left, top, right, bottom in boxes
-    )
 
 
 # --- deletion and insertion -----------------------------------------------------------------
@@ -193,13 +204,19 @@ def _blurred(image: torch.Tensor) -> torch.Tensor:
 
 
 def _area(
-    network: torch.nn.Module, before: torch.Tensor, after: torch.Tensor, rank: torch.Tensor, at: int
+    network: torch.nn.Module,
+    output: Output,
+    way: tuple[torch.Tensor, torch.Tensor],
+    rank: torch.Tensor,
+    label: int,
 ) -> float:
-    """Mean probability on the way from one image to another, by the trapezoidal rule."""
+    """Mean probability of a label on the way from one image to another, by the trapezoidal rule."""
+    before, after = way
     shares = torch.linspace(0, 1, _PARTS + 1)[:, None, None, None]
     with torch.inference_mode():
         images = torch.where(rank < shares, after, before)
-        answers = torch.sigmoid(network(images)[:, at]).double()
+        logits = network(images).double().numpy()
+    answers = probabilities(logits, None, output)[:, label]
     return float((answers[1:] + answers[:-1]).mean() / 2)
 
 

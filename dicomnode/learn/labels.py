@@ -1,6 +1,6 @@
 """What the demonstration model finds: codes, and names in the languages that results speak."""
 
-from dicomnode.classify.card import Code, Label
+from dicomnode.classify.card.output import Code, Label
 
 __all__ = ["demonstration_labels"]
 

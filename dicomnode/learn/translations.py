@@ -1,6 +1,6 @@
 """What the card of the demonstration model says, in the other languages that results speak."""
 
-from dicomnode.classify.card import Spoken
+from dicomnode.classify.card.common import Spoken
 
 __all__ = ["EVALUATION", "SPOKEN"]
 

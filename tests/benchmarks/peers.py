@@ -28,6 +28,9 @@ port = {port}
 max_associations = 1000
 max_associations_of_one = 1000
 
+[web]
+on = false
+
 [storage]
 folder = "{folder}"
 min_free_bytes = 0

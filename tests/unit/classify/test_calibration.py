@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dicomnode.classify.calibration import answered, probabilities
-from dicomnode.classify.fitted import Calibration, Curve
+from dicomnode.classify.card.fitted import Calibration, Curve
 
 LOGITS = np.array([[0.0, 2.0], [-2.0, 4.0]])
 

@@ -9,15 +9,10 @@ from typing import Any
 import pytest
 import tomlkit
 
-from dicomnode.classify.card import (
-    Estimate,
-    Evaluation,
-    Measures,
-    Spoken,
-    find_models,
-    read_card,
-    write_card,
-)
+from dicomnode.classify.card.common import Spoken
+from dicomnode.classify.card.folder import find_models, read_card, write_card
+from dicomnode.classify.card.measured import Evaluation, Measures
+from dicomnode.classify.card.tables import Estimate
 from dicomnode.errors import ModelError
 from dicomnode.records import Translation
 from tests.tiny_model import make_card, make_label
@@ -66,7 +61,7 @@ def test_reads_what_it_wrote(tmp_path: Path) -> None:
         (lambda d: d["labels"].clear(), "labels: "),
         (lambda d: d["input"].update(mean=[0.1, 0.2]), r"input: .*mean and std need 1 number"),
         (lambda d: d["input"].update(std=[0.0]), r"input\.std\.0: .*greater than 0"),
-        (lambda d: d["input"].update(resize="crop"), r"input\.resize: .*'pad' or 'stretch'"),
+        (lambda d: d["input"].update(resize="zoom"), r"input\.resize: .*'stretch' or 'crop'"),
         (lambda d: d["weights"].update(file="weights.pt"), r"weights\.file: .*safetensors"),
         (lambda d: d["weights"].update(file="../weights.safetensors"), r"weights\.file: "),
         (lambda d: d["weights"].update(sha256="abc"), r"weights\.sha256: "),
@@ -76,7 +71,7 @@ def test_reads_what_it_wrote(tmp_path: Path) -> None:
         (lambda d: d.update(translations={"de": {"use": "x"}}), r"translations\.de\.use: Extra"),
         (
             lambda d: d.update(calibration=calibration(temperatures=[1.0, 2.0])),
-            r"numbers for 1 label",
+            r"1 temperature, or 1",
         ),
         (lambda d: d.update(calibration=calibration(temperatures=[0.0])), r"greater than 0"),
         (lambda d: d.update(calibration=calibration(temperatures=[])), r"temperatures belong"),
@@ -151,7 +146,7 @@ def test_refuses_a_folder_of_models_that_is_not_there(tmp_path: Path) -> None:
 
 def test_listing_models_loads_neither_torch_nor_monai() -> None:
     program = (
-        "import sys; from dicomnode.classify.card import find_models, read_card;"
+        "import sys; from dicomnode.classify.card.folder import find_models, read_card;"
         "[read_card(folder) for folder in find_models().values()];"
         "sys.exit(bool({'torch', 'monai'} & sys.modules.keys()))"
     )

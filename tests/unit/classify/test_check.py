@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from dicomnode.classify.card import Input
-from dicomnode.classify.check import blank, misfit, refusal
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.samples.check import blank, misfit, refusal
 from dicomnode.dicom.pixels import Frame
 from dicomnode.errors import Cause, NotAnalysable
 from dicomnode.records import FrameRef, InstanceRef

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dicomnode.classify.card import Explanation, Input
-from dicomnode.classify.explain import Explainer
-from dicomnode.classify.preprocess import Placement, Prepared, prepare
+from dicomnode.classify.card.explanation import Explanation
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.explaining.explain import Explainer
+from dicomnode.classify.samples.preprocess import Placement, Prepared, prepare
 from dicomnode.dicom.pixels import Frame
 from dicomnode.records import FrameRef, InstanceRef
 from tests.tiny_model import Brightness

@@ -7,7 +7,8 @@ import pytest
 import torch
 from monai.visualize import GradCAM
 
-from dicomnode.classify.card import Architecture, Explanation
+from dicomnode.classify.card.architecture import Architecture
+from dicomnode.classify.card.explanation import Explanation
 from dicomnode.classify.network import build_network, load_network
 from dicomnode.errors import ModelError
 from tests.tiny_model import make_card, make_label, make_model

@@ -1,13 +1,17 @@
 """How unlike its training a frame is, worked by hand on a network that looks for brightness."""
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from dicomnode.classify.card import Weights
-from dicomnode.classify.fitted import Novelty
+from dicomnode.classify.card.fitted import Novelty
+from dicomnode.classify.card.tables import Weights
+from dicomnode.classify.network import Answering
 from dicomnode.classify.novelty import Usual, features
+from dicomnode.classify.runtimes.eager import Eager
 from dicomnode.errors import Cause, ModelError
-from tests.tiny_model import Brightness
+from tests.tiny_model import Brightness, make_card
 
 NUMBERS = {"mean": torch.tensor([5.0] * 4), "spread": torch.tensor([1.0] * 4)}
 
@@ -32,40 +36,40 @@ def test_a_layer_is_averaged_over_a_grid() -> None:
     assert features(half(0.2, 0.6), 1).tolist() == [pytest.approx([0.4])]
 
 
+def seen(image: torch.Tensor, novelty: Novelty | None = None) -> NDArray[np.float32]:
+    """The features of one image, as a runtime gives them."""
+    card = make_card(novelty=novelty or table())
+    said = Eager(Answering(Brightness(), card), torch.device("cpu")).run(image)
+    assert said.features is not None
+    first: NDArray[np.float32] = said.features[0]
+    return first
+
+
 def test_the_score_is_the_mean_squared_distance_in_units_of_the_spread() -> None:
-    network = Brightness()
-    usual = Usual(network, table(), NUMBERS)
-    network(half(0.5, 0.7))  # 5, 5, 7, 7: twice 0 and twice 2 away
-    assert usual.score() == pytest.approx(2)
-    network(half(0.5, 0.5))
-    assert usual.score() == pytest.approx(0)
+    usual = Usual(table(), NUMBERS)
+    # 5, 5, 7, 7: twice 0 and twice 2 away
+    assert usual.score(seen(half(0.5, 0.7))) == pytest.approx(2)
+    assert usual.score(seen(half(0.5, 0.5))) == pytest.approx(0)
 
 
 def test_a_place_counts_and_not_only_the_brightness_of_the_whole() -> None:
-    network = Brightness()
-    usual = Usual(network, table(), {**NUMBERS, "mean": torch.tensor([2.0, 2, 8, 8])})
-    network(half(0.2, 0.8))
-    assert usual.unfamiliar() is None
-    network(half(0.8, 0.2))
-    assert usual.unfamiliar() is not None
+    usual = Usual(table(), {**NUMBERS, "mean": torch.tensor([2.0, 2, 8, 8])})
+    assert usual.unfamiliar(seen(half(0.2, 0.8))) is None
+    assert usual.unfamiliar(seen(half(0.8, 0.2))) is not None
 
 
 @pytest.mark.parametrize(("grey", "familiar"), [(0.5, True), (0.59, True), (0.61, False)])
 def test_what_scores_above_the_threshold_is_unfamiliar(grey: float, familiar: bool) -> None:
-    network = Brightness()
-    usual = Usual(network, table(), NUMBERS)
-    network(half(grey, grey))
-    why = usual.unfamiliar()
+    usual = Usual(table(), NUMBERS)
+    why = usual.unfamiliar(seen(half(grey, grey)))
     assert (why is None) is familiar
     assert why is None or why.cause is Cause.UNFAMILIAR
 
 
 def test_numbers_have_to_fit_the_layer() -> None:
-    network = Brightness()
     with pytest.raises(ModelError, match="no layer of the network: features"):
-        Usual(network, table(layer="features"), NUMBERS)
+        Answering(Brightness(), make_card(novelty=table(layer="features")))
     for grid, numbers in ((3, NUMBERS), (2, {"mean": NUMBERS["mean"]})):
-        usual = Usual(network, table(grid=grid), numbers)
-        network(half(0.5, 0.5))
+        novelty = table(grid=grid)
         with pytest.raises(ModelError, match="do not fit the layer"):
-            usual.score()
+            Usual(novelty, numbers).score(seen(half(0.5, 0.5), novelty))

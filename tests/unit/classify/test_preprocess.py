@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dicomnode.classify.card import Input
-from dicomnode.classify.preprocess import Placement, prepare, resize
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.samples.preprocess import Placement, prepare, resize
 from dicomnode.dicom.pixels import Frame
 from dicomnode.records import FrameRef, InstanceRef
 
@@ -89,12 +89,6 @@ def test_maps_the_corners_of_the_square_back_exactly() -> None:
     assert back.tolist() == [[0, 0], [80, 40], [40, 20], [62.5, 5]]
 
 
-def test_the_way_there_and_back_ends_where_it_began() -> None:
-    placement = Placement(rows=33, columns=57, top=3, left=0, height=9, width=16)
-    points = np.array([[0, 0], [57, 33], [10.5, 20.25]])
-    assert np.allclose(placement.to_source(placement.to_square(points)), points)
-
-
 def test_what_lies_on_the_padding_is_brought_to_the_edge() -> None:
     placement = Placement(rows=40, columns=80, top=4, left=0, height=8, width=16)
     assert placement.to_source(np.array([[-1.0, 0.0], [17.0, 16.0]])).tolist() == [[0, 0], [80, 40]]
@@ -109,3 +103,24 @@ def test_a_bright_block_is_found_where_it_was(row: int, column: int) -> None:
     assert (v, u) == (row + 4, column)
     corner = prepared.placement.to_source(np.array([[u, v]], dtype=float))
     assert corner.tolist() == [[column * 5, row * 5]]
+
+
+def test_cropping_shows_the_middle_square_alone() -> None:
+    pixels = white(32, 64) * 0
+    pixels[:, 16:48] = 1
+    prepared = prepare(frame(pixels), recipe(resize="crop"))
+    assert prepared.tensor.min() == 1
+    assert place(32, 64, resize="crop") == (0, 0, 16, 16)
+    tall = prepare(frame(white(32, 32), 2.0), recipe(resize="crop")).placement
+    assert tall.shown == (slice(8, 24), slice(0, 32))  # pixels twice as tall as wide
+
+
+def test_what_was_cropped_off_is_on_neither_map() -> None:
+    placement = prepare(frame(white(32, 64)), recipe(resize="crop")).placement
+    corners = np.array([[0.0, 0.0], [16.0, 16.0], [4.0, 8.0]])
+    source = placement.to_source(corners)
+    assert source.tolist() == [[16, 0], [48, 32], [24, 16]]
+    whole = placement.over_source(placement.crop(white(16, 16)))
+    assert whole.shape == (32, 64)
+    assert whole[:, 16:48].min() == 1
+    assert whole[:, :16].max() == whole[:, 48:].max() == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dicomnode.classify.card import Weights
+from dicomnode.classify.card.tables import Weights
 from dicomnode.classify.weights import load_weights, save_weights
 from dicomnode.errors import ModelError
 

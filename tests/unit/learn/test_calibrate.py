@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 
 from dicomnode.classify.calibration import probabilities
-from dicomnode.classify.fitted import Calibration
 from dicomnode.learn.calibrate import (
     brier,
     calibration_error,
     isotonic,
     platt,
     temperature,
-    with_measures,
 )
 
 
@@ -62,15 +60,3 @@ def test_the_error_is_the_distance_of_what_is_said_from_what_is() -> None:
     scores, truth = np.array([0.25, 0.25, 0.9, 1.0]), np.array([1, 0, 1, 1], dtype=bool)
     assert calibration_error(scores, truth) == pytest.approx(0.15)
     assert brier(scores, truth) == pytest.approx((0.75**2 + 0.25**2 + 0.1**2) / 4)
-
-
-def test_measures_before_and_after() -> None:
-    rng = np.random.default_rng(2)
-    honest = rng.normal(0, 2, (20_000, 2))
-    truth = rng.random(honest.shape) < probabilities(honest)
-    plain = Calibration(method="temperature", temperatures=(3.0,), dataset="dice", images=1)
-    first, second = with_measures(plain, ["one", "two"], honest * 3, truth).measures
-    assert (first.label, second.label) == ("one", "two")
-    for measures in (first, second):
-        assert measures.ece_after < 0.02 < 0.05 < measures.ece_before
-        assert measures.brier_after < measures.brier_before

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dicomnode.errors import ConfigError, NotFound
-from dicomnode.learn.cases import from_folder, list_images, read_boxes, synthetic
+from dicomnode.learn.cases import Case, from_folder, list_images, read_boxes, synthetic
 from dicomnode.learn.drawing import FINDINGS
 from dicomnode.learn.synthetic import synthetic_dx
 
@@ -17,10 +17,26 @@ HEADER = "file,label,x,y,width,height\n"
 def test_drawings_are_the_same_every_time_and_have_a_finding_each() -> None:
     first, again = (list(synthetic(2)) for _ in range(2))
     for one, other in zip(first, again, strict=True):
-        assert one.boxes.keys() <= set(FINDINGS)
-        assert one.boxes == other.boxes != {}
+        assert one.findings == other.findings == one.masks.keys() != set()
+        assert one.findings <= set(FINDINGS)
+        for name, mask in one.masks.items():
+            assert mask.shape == one.frame.pixels.shape
+            assert mask.any()
+            assert np.array_equal(mask, other.masks[name])
         assert np.array_equal(one.frame.pixels, other.frame.pixels)
         assert 0 <= one.frame.pixels.min() < one.frame.pixels.max() <= 1
+
+
+def test_a_place_is_on_a_finding_by_its_mask_else_by_its_boxes() -> None:
+    mask = np.zeros((4, 6), dtype=np.bool_)
+    mask[3, 5] = True
+    frame = next(synthetic(1)).frame
+    case = Case(frame=frame, boxes={"a": ((0, 0, 2, 1),), "b": ((0, 0, 6, 4),)}, masks={"b": mask})
+    assert case.findings == {"a", "b"}
+    on_a = [case.lies_on("a", np.array(place)) for place in ((1.5, 0.5), (2.5, 0.5))]
+    on_b = [case.lies_on("b", np.array(place)) for place in ((6.0, 4.0), (5.1, 3.1), (4.9, 3.5))]
+    assert (on_a, on_b) == ([True, False], [True, True, False])
+    assert case.lies_on("c", np.array((1.0, 1.0))) is None
 
 
 def test_reads_pictures_and_dicom_and_passes_over_the_rest(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ ROWS = 96
 def test_the_same_seed_is_the_same_patient() -> None:
     first, second = draw(3, FINDINGS, rows=ROWS), draw(3, FINDINGS, rows=ROWS)
     assert np.array_equal(first.pixels, second.pixels)
-    assert first.boxes == second.boxes
+    assert first.masks.keys() == second.masks.keys() == set(FINDINGS)
+    assert all(np.array_equal(mask, second.masks[name]) for name, mask in first.masks.items())
 
 
 def test_another_seed_is_another_patient() -> None:
@@ -47,6 +48,26 @@ def test_a_finding_changes_the_image_where_it_is_and_leaves_the_patient(finding:
         assert change[top:bottom, left:right].mean() > 0.05
         change[max(0, top - 8) : bottom + 8, max(0, left - 8) : right + 8] = False
         assert change.mean() < 0.03
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+def test_a_box_is_the_smallest_round_the_mask(finding: str) -> None:
+    drawn = draw(3, [finding], rows=ROWS)
+    left, top, right, bottom = (int(edge) for edge in drawn.boxes[finding])
+    mask = drawn.masks[finding]
+    assert mask.shape == drawn.pixels.shape
+    assert mask[top:bottom, left:right].sum() == mask.sum() > 0
+    for edge in (mask[top], mask[bottom - 1], mask[:, left], mask[:, right - 1]):
+        assert edge.any()
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+def test_the_image_changes_more_on_the_mask_than_beside_it(finding: str) -> None:
+    for seed in range(6):
+        without, with_it = draw(seed, rows=ROWS), draw(seed, [finding], rows=ROWS)
+        change = np.abs(with_it.pixels.astype(int) - without.pixels)
+        mask = with_it.masks[finding]
+        assert change[mask].mean() > 4 * change[~mask].mean()
 
 
 def test_findings_do_not_depend_on_each_other() -> None:

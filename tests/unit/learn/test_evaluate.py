@@ -71,7 +71,7 @@ def test_the_threshold_balances_both_mistakes() -> None:
 
 def test_measures_a_label_at_its_threshold() -> None:
     values = scores(0.9, 0.8, 0.3, 0.7, 0.2, 0.1, 0.1)
-    found = measure("nodule", values, truth(1, 1, 1, 0, 0, 0, 0), 0.5)
+    found = measure("nodule", values, truth(1, 1, 1, 0, 0, 0, 0), values >= 0.5)
     assert (found.label, found.positives, found.negatives) == ("nodule", 3, 4)
     assert found.sensitivity.value == pytest.approx(2 / 3, abs=1e-4)
     assert found.specificity.value == 0.75

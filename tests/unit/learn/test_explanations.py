@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from dicomnode.classify.card import Card, Explanation, Input, Method
-from dicomnode.classify.fitted import Calibration
+from dicomnode.classify.card.card import Card
+from dicomnode.classify.card.explanation import Explanation, Method
+from dicomnode.classify.card.fitted import Calibration
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.card.output import Output
 from dicomnode.errors import ModelError
 from dicomnode.learn import cases
-from dicomnode.learn.cases import Boxes, Case
+from dicomnode.learn.cases import Boxes, Case, Masks
 from dicomnode.learn.explanations import Judged, judge, shown, table, variant
 from tests.tiny_model import make_card, make_label
 
@@ -39,12 +42,12 @@ def card(**changes: object) -> Card:
     return make_card(**(usual | changes))
 
 
-def case(boxes: Boxes | None = None) -> Case:
+def case(boxes: Boxes | None = None, masks: Masks | None = None) -> Case:
     """A bright spot on black."""
     pixels = np.zeros((40, 40), dtype=np.float32)
     left, top, right, bottom = (int(edge) for edge in SPOT)
     pixels[top:bottom, left:right] = 1
-    return Case(frame=cases._frame(pixels), boxes=boxes or {})
+    return Case(frame=cases._frame(pixels), boxes=boxes or {}, masks=masks or {})
 
 
 def judged(*found: Case, methods: Iterable[Method] = ("hires-cam",)) -> list[Judged]:
@@ -66,6 +69,24 @@ def test_one_box_of_several_is_enough() -> None:
     assert (one.centre, one.pointing) == (True, True)
 
 
+def test_a_crescent_is_missed_by_what_lies_within_its_box() -> None:
+    """The spot is all but its left upper edge: its middle is in the box and not on the finding."""
+    rim = np.zeros((40, 40), dtype=np.bool_)
+    rim[8:16, 24:32] = True
+    rim[11:16, 27:32] = False
+    (by_box,) = judged(case({"bright": (SPOT,)}))
+    (by_mask,) = judged(case({"bright": (SPOT,)}, {"bright": rim}))
+    assert (by_box.centre, by_mask.centre) == (True, False)
+    (on_it,) = judged(case(masks={"bright": ~rim}))
+    assert on_it.centre is True
+
+
+def test_a_map_without_a_region_misses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dicomnode.learn.explanations.regions", lambda *_: ())
+    (one,) = judged(case({"bright": (SPOT,)}))
+    assert one.centre is False
+
+
 def test_without_a_box_nothing_is_said_of_places() -> None:
     (one,) = judged(case())
     assert (one.centre, one.pointing) == (None, None)
@@ -85,6 +106,23 @@ def test_what_is_present_is_told_by_the_calibrated_probability() -> None:
         assert len(ones) == count
 
 
+def test_a_finding_that_competes_with_its_absence_is_judged_by_its_own_number() -> None:
+    """Two numbers of opposite sign, by softmax: as one of twice the size."""
+
+    class Two(Spot):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            one = super().forward(image) / 2
+            return torch.cat([-one, one], dim=1)
+
+    competing = card(output=Output(kind="binary", activation="softmax"))
+    case_of = case({"bright": (SPOT,)})
+    ((one,),) = judge(competing, Two(), [case_of], ["hires-cam"])
+    (plain,) = judged(case_of)
+    assert (one.label, one.centre, one.pointing) == ("bright", True, True)
+    assert one.deletion == pytest.approx(plain.deletion, abs=1e-6)
+    assert one.insertion == pytest.approx(plain.insertion, abs=1e-6)
+
+
 def test_the_probability_falls_as_soon_as_the_hottest_pixels_go() -> None:
     (one,) = judged(case())
     low, high = (torch.sigmoid(torch.tensor(x)).item() for x in (12 * 0.04 - 6, 6.0))
@@ -98,9 +136,9 @@ def test_the_probability_rises_as_soon_as_the_hottest_pixels_come() -> None:
 
 def test_a_map_that_points_elsewhere_scores_worse(monkeypatch: pytest.MonkeyPatch) -> None:
     (right,) = judged(case())
-    corner = torch.zeros(10, 10)
-    corner[9, 0] = 1
-    monkeypatch.setattr("dicomnode.classify.explain.attribute", lambda *_: [corner])
+    corner = torch.zeros(40, 40)
+    corner[36:, :4] = 1
+    monkeypatch.setattr("dicomnode.classify.explaining.explain.attribute", lambda *_: [corner])
     (wrong,) = judged(case({"bright": (SPOT,)}))
     assert (wrong.centre, wrong.pointing) == (False, False)
     assert wrong.deletion > right.deletion + 0.05
@@ -112,11 +150,11 @@ def test_every_method_is_judged_on_the_same_findings() -> None:
     assert [one.method for one in found] == ["grad-cam", "occlusion"]
 
 
-def test_another_method_goes_without_the_finer_layers_of_the_card() -> None:
-    told = Explanation(method="hires-cam", layer="last", finer=("first",), region_fraction=0.3)
+def test_another_method_looks_at_the_layer_of_the_card() -> None:
+    told = Explanation(method="hires-cam", layer="last", region_fraction=0.3)
     assert variant(told, "hires-cam") == told
     other = variant(told, "grad-cam++")
-    assert (other.layers, other.region_fraction) == (("last",), 0.3)
+    assert (other.method, other.layer, other.region_fraction) == ("grad-cam++", "last", 0.3)
 
 
 def test_a_method_that_needs_a_layer_says_so() -> None:

@@ -1,0 +1,1 @@
+"""Networks that MONAI has not, or computes otherwise: torchvision's names and arithmetic."""

@@ -1,0 +1,1 @@
+"""Models that come as programs, looked through before they are opened."""

@@ -1,0 +1,1 @@
+"""What carries a network out: prepared images in, its numbers out."""
