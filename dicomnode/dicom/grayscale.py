@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian
 
-__all__ = ["aspect", "extent", "grey", "numbers", "places", "table", "windows"]
+__all__ = ["aspect", "extent", "grey", "measured", "numbers", "places", "table", "windows"]
 
 _MACROS = ("PixelValueTransformationSequence", "FrameVOILUTSequence", "PixelMeasuresSequence")
 _LONGEST = 1000  #: a side of a pixel, measured by the other
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+_ROWS = 64  #: of an image, that are looked up at once
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 
 
@@ -62,7 +63,11 @@ def grey(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> NDArr
         return _shown(dataset, places, stored)
     codes = stored.view(f"{stored.dtype.byteorder}u{stored.dtype.itemsize}")
     possible = np.arange(1 << bits, dtype=codes.dtype).view(stored.dtype)
-    seen: NDArray[np.float32] = _shown(dataset, places, possible, codes)[codes]
+    shown = _shown(dataset, places, possible, codes)
+    seen = np.empty(codes.shape, dtype=np.float32)
+    for start in range(0, len(codes), _ROWS):  # in parts that stay in the processor's cache
+        part = slice(start, start + _ROWS)
+        np.take(shown, codes[part], out=seen[part], mode="clip")
     return seen
 
 
@@ -87,6 +92,13 @@ def _shown(
         shown = 1 - shown
     shown[padding] = 0
     return shown.astype(np.float32)
+
+
+def measured(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> NDArray[np.float32]:
+    """What stored values measure, such as HU: through the modality LUT; NaN where no pixel is."""
+    values: NDArray[np.float32] = _modality(dataset, places, stored).astype(np.float32)
+    values[_padding(dataset, stored)] = np.nan
+    return values
 
 
 def _modality(dataset: Dataset, places: list[Dataset], stored: NDArray[Any]) -> NDArray[Any]:

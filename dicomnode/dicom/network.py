@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ssl import SSLContext
 
@@ -40,6 +40,7 @@ _REJECTED: Mapping[tuple[int | None, int | None], str] = {
     (3, 1): "is busy",
     (3, 2): "has reached its limit of associations",
 }
+_QUICK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux
 _PENDING = (0xFF00, 0xFF01)  # PS3.4 Table C.4-1
 
 
@@ -53,7 +54,26 @@ class EchoAnswer:
 
 
 class Connection(AssociationSocket):
-    """As pynetdicom has it; there a socket whose peer is gone is left open for the collector."""
+    """As pynetdicom has it; there a socket whose peer is gone is left open for the collector.
+
+    What comes is acknowledged at once: a peer that answers in two writes, as DCMTK does, would wait
+    40 ms between them for an acknowledgement that our system would like to send with some data.
+    """
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read so many bytes; less where the connection ends."""
+        self._acknowledge_at_once()
+        return super().recv(nr_bytes)
+
+    def send(self, bytestream: bytes) -> None:
+        """Send bytes; the system forgets with them that it is to acknowledge at once."""
+        super().send(bytestream)
+        self._acknowledge_at_once()
+
+    def _acknowledge_at_once(self) -> None:
+        if _QUICK is not None and self.socket is not None:
+            with suppress(OSError):
+                self.socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
 
     def _shutdown_socket(self) -> None:
         super()._shutdown_socket()

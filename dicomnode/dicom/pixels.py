@@ -25,10 +25,11 @@ from pydicom.uid import UID, RLELossless
 
 from dicomnode.dicom.codestream import codestream_size
 from dicomnode.dicom.grayscale import aspect, grey, places
+from dicomnode.dicom.grayscale import measured as units
 from dicomnode.errors import NotAnalysable
 from dicomnode.records import FrameRef, InstanceRef
 
-__all__ = ["MAX_PIXELS", "Frame", "display", "frames", "guarded", "stored"]
+__all__ = ["MAX_PIXELS", "Frame", "display", "frames", "guarded", "measured", "stored"]
 
 #: Rows times columns of one frame; larger ones are refused before anything is decoded.
 MAX_PIXELS = 1 << 26
@@ -64,6 +65,34 @@ class Frame:
 
 def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[Frame]:
     """Every frame, or those with these numbers (from 1), one at a time; NotAnalysable if broken."""
+    for number, count, values in _decoded(dataset, numbers):
+        with guarded("attributes of the pixels are wrong"):
+            frame = _frame(dataset, number, count, values)
+        yield frame
+
+
+def measured(
+    dataset: Dataset, numbers: Sequence[int] | None = None
+) -> Iterator[tuple[FrameRef, NDArray[np.float32]]]:
+    """The same as what they measure, such as HU: (rows, columns), NaN where no pixel is.
+
+    NotAnalysable as well if the image is one of colours, which measure nothing.
+    """
+    with guarded("attributes of the pixels are wrong"):
+        grey = dataset.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
+    if not grey:
+        raise NotAnalysable("the image is not grey: its pixels measure nothing")
+    for number, count, values in _decoded(dataset, numbers):
+        with guarded("attributes of the pixels are wrong"):
+            found = units(dataset, places(dataset, number - 1), values)
+            ref = _frame_ref(dataset, number, count, found)
+        yield ref, found
+
+
+def _decoded(
+    dataset: Dataset, numbers: Sequence[int] | None
+) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    """Number of a frame, how many there are, and its stored values."""
     with guarded("attributes of the pixels are wrong"):
         count = max(1, int(dataset.get("NumberOfFrames") or 1))
         _check(dataset, count)
@@ -79,9 +108,7 @@ def frames(dataset: Dataset, numbers: Sequence[int] | None = None) -> Iterator[F
             values = next(decoded, None)
         if values is None:
             raise NotAnalysable(f"frame {number} of {count} is missing")
-        with guarded("attributes of the pixels are wrong"):
-            frame = _frame(dataset, number, count, values)
-        yield frame
+        yield number, count, values
 
 
 def display(frame: Frame) -> NDArray[np.uint8]:
@@ -173,14 +200,18 @@ def _frame(dataset: Dataset, number: int, count: int, stored: NDArray[Any]) -> F
     where = places(dataset, number - 1)
     rgb = _colours(dataset, stored)
     pixels = grey(dataset, where, stored) if rgb is None else _luminance(rgb)
-    rows, columns = pixels.shape
-    ref = FrameRef(
+    ref = _frame_ref(dataset, number, count, pixels)
+    return Frame(ref=ref, pixels=pixels, rgb=rgb, aspect=aspect(where))
+
+
+def _frame_ref(dataset: Dataset, number: int, count: int, seen: NDArray[np.float32]) -> FrameRef:
+    rows, columns = seen.shape
+    return FrameRef(
         image=_instance_ref(dataset),
         frame=number if count > 1 else None,
         rows=rows,
         columns=columns,
     )
-    return Frame(ref=ref, pixels=pixels, rgb=rgb, aspect=aspect(where))
 
 
 def _instance_ref(dataset: Dataset) -> InstanceRef:

@@ -205,15 +205,15 @@ def modality(value: str) -> Concept | None:
     return _dcm(value, _MODALITIES[value]) if value in _MODALITIES else None
 
 
-def probability_of(finding: Concept) -> Concept:
-    """The name of its number.
+def probability_of(finding: Concept, *, at_least: bool = False) -> Concept:
+    """The name of its number; of a grade it may be that of the grade or any higher one.
 
     Viewers draw the meaning as the label beside an outline and clip it at their right edge: so it
     begins with the finding.
     """
-    said = " probability"
+    said, begins = (" or higher probability", "H") if at_least else (" probability", "P")
     name = finding.meaning[: _MEANING_CHARACTERS - len(said)].rstrip()
-    return Concept(value=f"P{finding.value}", scheme=PRIVATE_SCHEME, meaning=name + said)
+    return Concept(value=f"{begins}{finding.value}", scheme=PRIVATE_SCHEME, meaning=name + said)
 
 
 def coded(concept: Concept) -> Dataset:

@@ -29,6 +29,7 @@ __all__ = [
     "add_equipment",
     "add_orientation",
     "add_series",
+    "add_side",
     "copied",
     "local_time",
     "one_patient",
@@ -161,6 +162,13 @@ def add_body_part(ds: Dataset, header: Dataset) -> None:
         put(ds, "BodyPartExamined", part)
     if not part or side in ("L", "R"):
         put(ds, "Laterality", side if side in ("L", "R") else "")
+
+
+def add_side(ds: Dataset, header: Dataset) -> None:
+    """Which of a pair an image shows (C.7.6.1), where its series does not tell."""
+    side = value(header, "ImageLaterality")
+    if "Laterality" not in ds and side in ("L", "R", "B"):
+        put(ds, "ImageLaterality", side)
 
 
 def add_compression(ds: Dataset, header: Dataset) -> None:

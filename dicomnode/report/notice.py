@@ -114,7 +114,7 @@ def _sections(refusal: Refusal, order: Order) -> list[Section]:
     procedure = [
         say("notice.detail", detail=refusal.detail) if refusal.detail else "",
         wording.model_named(model, words) if model else say("notice.unknown_model"),
-        say("report.weights", digest=model.digest) if model else "",
+        wording.digest(model, words) if model else "",
     ]
     return [
         Section(heading=codes.IMPRESSIONS, element=codes.IMPRESSION, sentences=impressions),

@@ -22,7 +22,7 @@ from dicomnode.report.request import Made, Making, Order, Source
 from dicomnode.report.sr.measured import reports, reports_3d
 from dicomnode.report.sr.sentences import text_reports
 
-__all__ = ["Order", "Source", "make_results"]
+__all__ = ["Order", "Source", "make_results", "scores"]
 
 
 #: What makes each kind: yields each object, and the one finding that it shows, if it shows one.
@@ -47,10 +47,7 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
         raise ReportError("the prediction is empty")
     if any(frame.image.study_uid != study_uid for frame in prediction.frames):
         raise ReportError("the prediction is of another study than the images")
-    summary = {
-        finding.label: Score(probability=finding.probability, presence=finding.presence)
-        for finding in prediction.findings
-    }
+    summary = scores(prediction)
     key = _key(prediction, order)
     model = prediction.model.tag
     results: list[Result] = []
@@ -65,9 +62,24 @@ def make_results(source: Source, prediction: Prediction, order: Order) -> tuple[
             key=key,
         )
         for ds, finding in _MAKERS[kind](making):
-            results.append(finished(ds, header, kind, summary, model))
+            result = finished(ds, header, kind, summary, model)
+            results.append(replace(result, members=prediction.model.members))
             made.append(Made(ref=results[-1].ref, kind=kind, finding=finding))
     return tuple(results)
+
+
+def scores(prediction: Prediction) -> dict[str, Score]:
+    """What is said of each label, for lists."""
+    return {
+        finding.label: Score(
+            probability=finding.probability,
+            presence=finding.presence,
+            at_least=finding.at_least,
+            threshold=finding.threshold,
+            calibrated=bool(prediction.model.calibration),
+        )
+        for finding in prediction.findings
+    }
 
 
 def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
@@ -82,5 +94,6 @@ def _key(prediction: Prediction, order: Order) -> tuple[str, ...]:
     study = prediction.frames[0].image.study_uid
     asked += [str(order.partial), order.language, order.ae_title, *sorted(order.kinds)]
     said = [repr(replace(finding, heat=None)) for finding in prediction.findings]
-    said += [repr(prediction.model), str(prediction.left_out)]
+    said += [repr(prediction.model), str(prediction.left_out), prediction.form]
+    said += ["together"] * prediction.together
     return (study, *frames, "said", *said, "for", *asked, "after", *earlier)

@@ -1,11 +1,12 @@
 """The sentences that Structured Report, picture and page all say, in the language of the order."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dicomnode.errors import Cause
 from dicomnode.records import (
     Finding,
+    Form,
     Interval,
     ModelRef,
     OperatingPoint,
@@ -18,13 +19,18 @@ from dicomnode.report.catalogue import Words, words
 from dicomnode.report.request import Order
 
 __all__ = [
+    "assessment",
     "by_weight",
     "cautions",
     "certainty",
     "completeness",
+    "counted",
+    "digest",
     "disclaimer",
     "headline",
     "intended_use",
+    "listed",
+    "method",
     "minute",
     "model_named",
     "name",
@@ -32,14 +38,16 @@ __all__ = [
     "partial",
     "percent",
     "performance",
-    "place",
     "reason",
     "remedy",
     "revision",
     "shortfall",
+    "stated",
+    "to_mark",
 ]
 
 _ENGLISH = words("en")
+_FORMS = {Form.FINDINGS: "presence", Form.CLASSES: "class", Form.GRADES: "grade"}
 _ROUNDING = 1e-6  # of a share in thousandths, lost in floating point
 
 
@@ -47,6 +55,18 @@ def by_weight(findings: Iterable[Finding]) -> list[Finding]:
     """Present before undetermined before absent, each most probable first."""
     order = [Presence.PRESENT, Presence.UNDETERMINED, Presence.ABSENT]
     return sorted(findings, key=lambda f: (order.index(f.presence), -f.probability))
+
+
+def listed(prediction: Prediction) -> list[Finding]:
+    """In the order of a table: grades as they ascend, else what weighs most first."""
+    if prediction.form is Form.GRADES:
+        return list(prediction.findings)
+    return by_weight(prediction.findings)
+
+
+def to_mark(finding: Finding) -> bool:
+    """Is it there, and something that one points at?"""
+    return finding.presence is Presence.PRESENT and finding.marked
 
 
 def name(finding: Finding, words: Words) -> str:
@@ -81,29 +101,69 @@ def _percent(share: float, words: Words) -> str:
     return words.say("marks.percent", number=number)
 
 
+def counted(finding: Finding, words: Words) -> str:
+    """What its probability is of: a grade counts together with all that are higher."""
+    named = name(finding, words)
+    return words.say("grade.counted", finding=named) if finding.at_least else named
+
+
+def assessment(finding: Finding, prediction: Prediction, words: Words) -> str:
+    """What is said of a finding, as the findings of the answer go together."""
+    if _below(finding, prediction):
+        return words.say("grade.reached" if finding.at_least else "grade.exceeded")
+    return words.say(f"{_FORMS[prediction.form]}.{finding.presence}")
+
+
+def _below(finding: Finding, prediction: Prediction) -> bool:
+    """Is it a grade lower than any that holds, or may hold?"""
+    if prediction.form is not Form.GRADES or finding.presence is not Presence.ABSENT:
+        return False
+    higher = prediction.findings[prediction.findings.index(finding) + 1 :]
+    return any(other.presence is not Presence.ABSENT for other in higher)
+
+
+def stated(finding: Finding, prediction: Prediction, words: Words) -> str:
+    """The same with its probability, for below its name."""
+    key = "grade.stated" if finding.at_least else "picture.stated"
+    presence, probability = assessment(finding, prediction, words), finding.probability
+    return words.say(key, presence=presence, probability=percent(probability, words))
+
+
 def headline(prediction: Prediction, order: Order) -> str:
     """What was found, in one or two sentences."""
     say, found = order.words.say, by_weight(prediction.findings)
     present = [_named(f, order.words) for f in found if f.presence is Presence.PRESENT]
-    unsure = [name(f, order.words) for f in found if f.presence is Presence.UNDETERMINED]
+    unsure = [f for f in found if f.presence is Presence.UNDETERMINED]
+    if prediction.form is not Form.FINDINGS:
+        return _of_one(present, unsure, prediction, order.words)
     first = say("headline.none")
     if present:
         first = say("headline.present", findings=order.words.listed(present))
-    second = say("headline.undetermined", findings=order.words.listed(unsure)) if unsure else ""
+    names = order.words.listed(name(finding, order.words) for finding in unsure)
+    second = say("headline.undetermined", findings=names) if unsure else ""
     return order.words.joined((first, second))
+
+
+def _of_one(
+    present: Sequence[str], unsure: Sequence[Finding], prediction: Prediction, words: Words
+) -> str:
+    """Which class or grade it is, or which it may be."""
+    if prediction.form is Form.CLASSES:
+        if present:
+            return words.say("class.headline", findings=words.listed(present))
+        return words.say("class.unclear", finding=_named(unsure[0], words))
+    if present:
+        ends = [name(prediction.findings[at], words) for at in (0, -1)]
+        said = {"findings": words.listed(present), "lowest": ends[0], "highest": ends[1]}
+        return words.say("grade.headline", **said)
+    ascending = [finding for finding in prediction.findings if finding in unsure]
+    return words.say("grade.unclear", findings=words.listed(name(f, words) for f in ascending))
 
 
 def _named(finding: Finding, words: Words) -> str:
     probability = percent(finding.probability, words)
-    return words.say("headline.named", finding=name(finding, words), probability=probability)
-
-
-def place(finding: Finding, prediction: Prediction, words: Words) -> str:
-    """Which of the images that were analysed the finding is on; empty where there is but one."""
-    if len(prediction.frames) == 1:
-        return ""
-    number, count = prediction.frames.index(finding.frame) + 1, len(prediction.frames)
-    return words.say("report.image", number=number, count=count)
+    key = "grade.named" if finding.at_least else "headline.named"
+    return words.say(key, finding=name(finding, words), probability=probability)
 
 
 def completeness(prediction: Prediction, order: Order) -> str:
@@ -168,7 +228,7 @@ def certainty(model: ModelRef, words: Words) -> str:
 
 def performance(prediction: Prediction, order: Order) -> list[str]:
     """Threshold of each finding, how well it is told there, and on what that was measured."""
-    ranked = by_weight(prediction.findings)
+    ranked = listed(prediction)
     points = [finding.operating for finding in ranked if finding.operating]
     data = dict.fromkeys(_data(point, order.words) for point in points)
     measured = [order.words.say("certainty.data", data=text) for text in data]
@@ -181,7 +241,7 @@ def _data(point: OperatingPoint, words: Words) -> str:
 
 
 def _operating(finding: Finding, words: Words) -> str:
-    told = {"finding": name(finding, words), "threshold": percent(finding.threshold, words)}
+    told = {"finding": counted(finding, words), "threshold": percent(finding.threshold, words)}
     point = finding.operating
     if point is None:
         return words.say("certainty.threshold", **told)
@@ -218,9 +278,25 @@ def notes(prediction: Prediction, order: Order) -> list[str]:
 
 
 def model_named(model: ModelRef, words: Words) -> str:
-    """Which model spoke."""
-    maker = model.manufacturer or "-"
-    return words.say("report.model", name=model.name, version=model.version, manufacturer=maker)
+    """Which model spoke, and which models it is made of."""
+    named = {"name": model.name, "version": model.version}
+    said = words.say("report.model", manufacturer=model.manufacturer or "-", **named)
+    if not model.members:
+        return said
+    members = words.listed(model.members)
+    return words.joined(
+        (said, words.say("report.members", count=len(model.members), members=members))
+    )
+
+
+def digest(model: ModelRef, words: Words) -> str:
+    """By what the model can be told for ever: its weights, or those of all its members."""
+    return words.say("report.digest" if model.members else "report.weights", digest=model.digest)
+
+
+def method(model: ModelRef, words: Words) -> str:
+    """How its maps come about; of several models, in the language: it is no name."""
+    return words.say("report.mean_of_maps") if model.members else model.explanation
 
 
 def reason(refusal: Refusal, words: Words) -> str:

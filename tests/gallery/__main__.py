@@ -1,4 +1,4 @@
-"""Every kind of result, drawn, on one page: `make gallery`.
+"""Every kind of result, drawn, and the administrator's pages, on one page: `make gallery`.
 
     python -m tests.gallery [--out FOLDER] [--no-viewers] [STUDY ...]
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.gallery.drawn import Picture, drawn
 from tests.gallery.page import page
+from tests.gallery.pages import of_pages
 from tests.gallery.studies import STUDIES
 from tests.gallery.viewers import in_viewers
 
@@ -30,6 +31,9 @@ def gallery(folder: Path, names: Sequence[str], viewers: bool) -> Path:
             stem = f"{name.replace(' ', '-').lower()}-{place:02}-{result.kind}"
             shown[name] += drawn(study, result, folder, stem)
     notes = in_viewers(studies, shown, folder) if viewers else ["Viewers were not asked for."]
+    if viewers:
+        shown["administrator's page"], missing = of_pages(folder)
+        notes += missing
     index = folder / "index.html"
     index.write_text(page(shown, notes), "utf-8")
     return index

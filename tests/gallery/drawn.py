@@ -20,7 +20,7 @@ from dicomnode.dicom import pixels
 from dicomnode.records import Result, ResultKind
 from dicomnode.report.sr.as_html import sr_html
 from tests.factories import make_part10
-from tests.gallery.studies import Study
+from tests.gallery.study import Study
 
 __all__ = ["Picture", "drawn"]
 
@@ -126,7 +126,8 @@ def _annotate(draw: ImageDraw.ImageDraw, item: Dataset, size: tuple[int, int]) -
         x, y = (float(number) for number in place)
         if units == "DISPLAY":
             x, y = x * size[0], y * size[1]
-        draw.text((x, y), str(text.UnformattedTextValue), fill=_COLOURS[2], font_size=18)
+        said = str(text.UnformattedTextValue).replace("\r\n", "\n")
+        draw.text((x, y), said, fill=_COLOURS[2], font_size=max(9, min(size) // 42))
 
 
 # --- words ----------------------------------------------------------------------------------

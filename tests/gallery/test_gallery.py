@@ -7,13 +7,17 @@ import pytest
 from PIL import Image
 
 from tests.gallery.__main__ import gallery
+from tests.gallery.kinds import KINDS
 
-STUDIES = ("positive", "partial CT", "multi-frame", "not analysed", "withdrawn", "Chinese")
+OUTCOMES = ("positive", "partial CT", "multi-frame", "not analysed", "withdrawn", "Chinese")
+MARKED = ("one finding", "one class", "grade", "two views", "volume", "several models")
+UNMARKED = ("normal class", "no class", "lowest grade", "grade undetermined")
+REFUSED = ("one view missing", "torn volume")
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return gallery(tmp_path_factory.mktemp("gallery"), STUDIES, viewers=False)
+    return gallery(tmp_path_factory.mktemp("gallery"), (*OUTCOMES, *KINDS), viewers=False)
 
 
 def titles(index: Path, study: str) -> list[str]:
@@ -22,7 +26,7 @@ def titles(index: Path, study: str) -> list[str]:
     return [found.strip() for found in re.findall(r"<figcaption>([^<]+)<", section)]
 
 
-@pytest.mark.parametrize("study", ["positive", "partial CT", "multi-frame"])
+@pytest.mark.parametrize("study", ["positive", "partial CT", "multi-frame", *MARKED])
 def test_every_kind_of_a_result_is_on_the_page(index: Path, study: str) -> None:
     assert set(titles(index, study)) == {
         "Secondary Capture", "Segmentation", "Presentation State", "Comprehensive SR",
@@ -30,11 +34,18 @@ def test_every_kind_of_a_result_is_on_the_page(index: Path, study: str) -> None:
     }  # fmt: skip
 
 
-def test_what_was_not_analysed_has_its_notices_on_the_page(index: Path) -> None:
-    assert titles(index, "not analysed") == [
+@pytest.mark.parametrize("study", ["not analysed", *REFUSED, *UNMARKED])
+def test_where_nothing_is_pointed_at_there_are_words_and_a_picture(index: Path, study: str) -> None:
+    assert titles(index, study) == [
         "Secondary Capture", "Comprehensive SR", "Comprehensive 3D SR", "Basic Text SR",
         "Encapsulated PDF",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("study", REFUSED)
+def test_what_does_not_suit_a_kind_is_not_analysed(index: Path, study: str) -> None:
+    (page,) = index.parent.glob(f"{study.replace(' ', '-')}-*-text.html")
+    assert "NOT ANALYSED" in page.read_text("utf-8")
 
 
 def test_what_was_withdrawn_has_addenda_and_a_rejection_on_the_page(index: Path) -> None:

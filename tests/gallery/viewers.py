@@ -13,7 +13,7 @@ from pydicom import Dataset, dcmread
 from dicomnode.records import ResultKind
 from tests.browser import chromium
 from tests.gallery.drawn import Picture
-from tests.gallery.studies import Study
+from tests.gallery.study import Study
 from tests.ohif import looking
 from tests.orthanc import DICOMWEB, WEB_VIEWER, Orthanc, with_plugins
 from tests.tools import ohif_folder

@@ -9,8 +9,8 @@ from pydicom import DataElement, Dataset, config
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, FrameRef, Prediction, Presence
-from dicomnode.report import codes, identity, references, wording
+from dicomnode.records import Finding, Form, FrameRef, Prediction, Presence
+from dicomnode.report import codes, identity, places, references, wording
 from dicomnode.report.drawn.overlay import Pixels, overlay
 from dicomnode.report.drawn.panel import panel, placard_sheet
 from dicomnode.report.drawn.placard import Placard
@@ -21,6 +21,12 @@ __all__ = ["captures", "overlaid", "placard_capture", "subjects"]
 
 _LARGEST_SIDE = 65535  # Rows and Columns are US
 _LARGEST_ASPECT = 4.0  # of a pixel; beyond, what the header says is taken for a mistake
+#: What a picture shows that is of no finding, in English.
+_NOTHING = {
+    Form.FINDINGS: "no finding above its threshold",
+    Form.CLASSES: "no class is clear",
+    Form.GRADES: "no grade is clear",
+}
 _SQUARE = 0.01  # how far from 1 an aspect may be without the eye minding
 
 
@@ -74,7 +80,7 @@ def overlaid(source: Source, frame: FrameRef, subject: Finding | None) -> Pixels
 
 def _capture(making: Making, subject: Finding | None, number: int) -> Dataset:
     source, prediction, order = making.source, making.prediction, making.order
-    frame = subject.frame if subject else prediction.frames[0]
+    frame = places.pictured(subject, prediction)
     header = source.header(frame.image)
     ds = _new(making.patient, header, making.uid("sc", str(number)))
     identity.add_series(ds, prediction, order, making.uid("sc", "series"), "AI result", "0")
@@ -84,7 +90,8 @@ def _capture(making: Making, subject: Finding | None, number: int) -> Dataset:
     wide, high = _square_size(header, frame)
     unscaled = (high, wide) == (frame.rows, frame.columns)
     _add_references(ds, frame, unscaled)
-    beside = panel(prediction, order, subject, high)
+    where = places.caption(subject, prediction, source, order.words)
+    beside = panel(prediction, order, subject, high, where)
     picture = _add_pixels(ds, max(high, beside.rows), wide + beside.columns)
     beside.draw(picture[:, wide:])
     picture[high:, :wide] = 0
@@ -115,15 +122,15 @@ def _add_image(
     ds.ImageType = ["DERIVED", "SECONDARY"]
     ds.ContentDate, ds.ContentTime = ds.SeriesDate, ds.SeriesTime
     identity.add_orientation(ds, header)
+    identity.add_side(ds, header)
     for keyword in ("BurnedInAnnotation", "RecognizableVisualFeatures"):
         if (found := value(header, keyword)) in ("YES", "NO"):
             identity.put(ds, keyword, found)
     identity.add_compression(ds, header)
-    shown = subject.label if subject else "no finding above its threshold"
+    shown = subject.label if subject else _NOTHING[prediction.form]
     model = prediction.model
-    method = (
-        f"{model.explanation} heat map of" if subject and subject.heat is not None else "frame:"
-    )
+    heat = "mean heat map of" if model.members else f"{model.explanation} heat map of"
+    method = heat if subject and subject.heat is not None else "frame:"
     told = f"{method} {shown}, by {model.name} {model.version}"
     identity.put(ds, "DerivationDescription", told[:1024])
     identity.put(ds, "ImageComments", order.words.say("caution"))

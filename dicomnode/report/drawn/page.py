@@ -9,7 +9,7 @@ import numpy as np
 from pydicom import Dataset
 
 from dicomnode.records import Finding, Prediction, Presence
-from dicomnode.report import wording
+from dicomnode.report import places, wording
 from dicomnode.report.catalogue import Words
 from dicomnode.report.drawn.capture import overlaid, subjects
 from dicomnode.report.drawn.overlay import Pixels, colours
@@ -55,11 +55,12 @@ def result_pages(making: Making, identity: Dataset) -> bytes:
         paper.write(text, _SMALL)
     paper.heading(words.say("page.method"))
     model = prediction.model
+    method = wording.method(model, words)
     said = [
         wording.model_named(model, words),
-        words.say("report.weights", digest=model.digest),
+        wording.digest(model, words),
         wording.intended_use(model, words),
-        words.say("report.explanation", method=model.explanation) if model.explanation else "",
+        words.say("report.explanation", method=method) if method else "",
         words.say("report.read"),
     ]
     return _ended(paper, said, identity, order, words.say("caution"))
@@ -146,12 +147,14 @@ def _findings(paper: Paper, prediction: Prediction, words: Words) -> None:
     paper.text(_PERCENT, words.say("page.probability"), _SMALL, QUIET, right=True)
     paper.text(_THRESHOLD, words.say("page.threshold"), _SMALL, QUIET, right=True)
     paper.y += 15
-    for finding in wording.by_weight(prediction.findings):
+    for finding in wording.listed(prediction):
         paper.need(2 * _ROW)
         absent = finding.presence is Presence.ABSENT
-        colour, presence = QUIET if absent else INK, words.say(f"presence.{finding.presence}")
+        colour, presence = QUIET if absent else INK, wording.assessment(finding, prediction, words)
         heights = (
-            paper.column(LEFT, 155, wording.name(finding, words), colour=colour, bold=not absent),
+            paper.column(
+                LEFT, 155, wording.counted(finding, words), colour=colour, bold=not absent
+            ),
             paper.column(_ASSESSMENT, 125, presence, colour=colour),
         )
         percent = wording.percent(finding.probability, words)
@@ -193,13 +196,13 @@ def _pictures(paper: Paper, making: Making) -> None:
         paper.y += room
     if any(finding.heat is not None for finding in prediction.findings):
         _scale(paper, words)
-        method = words.say("picture.heat", method=prediction.model.explanation)
+        method = words.say("picture.heat", method=wording.method(prediction.model, words))
         paper.write(words.joined((method, words.say("picture.outline"))), _SMALL, QUIET)
 
 
 def _fitted(making: Making, finding: Finding | None) -> tuple[Pixels, float, float]:
     """A picture, and how wide and how high it is drawn."""
-    frame = finding.frame if finding else making.prediction.frames[0]
+    frame = places.pictured(finding, making.prediction)
     pixels = overlaid(making.source, frame, finding)
     rows, columns = pixels.shape[:2]
     fit = min(_PICTURE / columns, _TALLEST / rows)
@@ -211,10 +214,10 @@ def _caption(
 ) -> None:
     prediction, words = making.prediction, making.order.words
     top, paper.y = paper.y, below
-    named = wording.name(finding, words) if finding else words.say("headline.none")
+    named = wording.name(finding, words) if finding else wording.headline(prediction, making.order)
     paper.y += paper.column(left, _PICTURE, named, _SMALL, bold=True)
-    if finding and (place := wording.place(finding, prediction, words)):
-        paper.column(left, _PICTURE, place, _SMALL, QUIET)
+    if where := places.caption(finding, prediction, making.source, words):
+        paper.column(left, _PICTURE, where, _SMALL, QUIET)
     paper.y = top
 
 

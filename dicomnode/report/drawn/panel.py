@@ -29,15 +29,21 @@ _ROWS_TO_TEXT = 42  # rows of a frame for each pixel of the largest text beside 
 _PLACARD_PX, _PLACARD_WIDTH, _PLACARD_ROWS = 28, 36, 756
 
 
-def panel(prediction: Prediction, order: Order, subject: Finding | None, frame_rows: int) -> Sheet:
-    """The panel for a picture of `subject`, or of a frame with nothing found.
+def panel(
+    prediction: Prediction,
+    order: Order,
+    subject: Finding | None,
+    frame_rows: int,
+    where: str = "",
+) -> Sheet:
+    """The panel for a picture of `subject`, or of a frame with nothing found; `where` that is.
 
     Its text is as large as fits beside the frame; beside a small frame it is taller than that.
     """
     size = max(_SMALLEST_PX, frame_rows // _ROWS_TO_TEXT)
     while True:
         sheet = Sheet(size, _WIDTH)
-        _fill(sheet, prediction, order, subject)
+        _fill(sheet, prediction, order, subject, where)
         if sheet.rows <= frame_rows or size == _SMALLEST_PX:
             return sheet
         size = max(_SMALLEST_PX, min(size - 1, size * frame_rows // sheet.rows))
@@ -63,7 +69,9 @@ def placard_sheet(placard: Placard, order: Order) -> Sheet:
     return sheet
 
 
-def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding | None) -> None:
+def _fill(
+    sheet: Sheet, prediction: Prediction, order: Order, subject: Finding | None, where: str
+) -> None:
     say = order.words.say
     sheet.write(say("picture.title"), QUIET, _SMALL)
     sheet.space(0.2)
@@ -73,9 +81,11 @@ def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding |
             sheet.warn(text)
     sheet.space(0.3)
     if subject is None:
-        sheet.write(say("headline.none"), scale=1.5, bold=True)
+        sheet.write(wording.headline(prediction, order), scale=1.5, bold=True)
+        if where:
+            sheet.write(where, QUIET)
     else:
-        _introduce(sheet, prediction, order, subject)
+        _introduce(sheet, prediction, order, subject, where)
     sheet.rule()
     _table(sheet, prediction, order)
     sheet.rule()
@@ -89,38 +99,41 @@ def _fill(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding |
     _small_print(sheet, said)
 
 
-def _introduce(sheet: Sheet, prediction: Prediction, order: Order, subject: Finding) -> None:
+def _introduce(
+    sheet: Sheet, prediction: Prediction, order: Order, subject: Finding, where: str
+) -> None:
     say = order.words.say
     sheet.write(wording.name(subject, order.words), scale=1.5, bold=True)
-    presence = say(f"presence.{subject.presence}")
-    probability = wording.percent(subject.probability, order.words)
-    sheet.write(say("picture.stated", presence=presence, probability=probability))
-    if place := wording.place(subject, prediction, order.words):
-        sheet.write(place, QUIET)
+    sheet.write(wording.stated(subject, prediction, order.words))
+    if where:
+        sheet.write(where, QUIET)
     if subject.heat is not None:
         sheet.space(0.4)
         sheet.scale()
         sheet.write(say("picture.low"), QUIET, _SMALL, end=say("picture.high"))
-        method = prediction.model.explanation
+        method = wording.method(prediction.model, order.words)
         sheet.write(say("picture.heat", method=method), QUIET, _SMALL)
     if subject.regions:
         sheet.write(say("picture.outline"), QUIET, _SMALL)
 
 
 def _table(sheet: Sheet, prediction: Prediction, order: Order) -> None:
-    """Findings by what is said of them, most probable first."""
+    """Findings by what is said of them, most probable first; grades as they ascend."""
     say = order.words.say
     calibrated = "picture.calibrated" if prediction.model.calibration else "picture.uncalibrated"
     sheet.write(say(calibrated), QUIET, _SMALL, end=say("picture.mark"))
-    ranked = wording.by_weight(prediction.findings)
-    for presence, findings in groupby(ranked, lambda finding: finding.presence):
+
+    def said_of(finding: Finding) -> str:
+        return wording.assessment(finding, prediction, order.words)
+
+    for said, alike in groupby(wording.listed(prediction), said_of):
         sheet.space(0.3)
-        sheet.write(say(f"presence.{presence}"), QUIET, _SMALL)
-        colour = QUIET if presence is Presence.ABSENT else TEXT
-        for finding in findings:
+        sheet.write(said, QUIET, _SMALL)
+        for finding in alike:
+            colour = QUIET if finding.presence is Presence.ABSENT else TEXT
             probability = wording.percent(finding.probability, order.words)
-            sheet.write(wording.name(finding, order.words), colour, end=probability)
-            sheet.bar(finding.probability, finding.threshold, BARS[presence])
+            sheet.write(wording.counted(finding, order.words), colour, end=probability)
+            sheet.bar(finding.probability, finding.threshold, BARS[finding.presence])
 
 
 def _small_print(sheet: Sheet, said: Sequence[str]) -> None:

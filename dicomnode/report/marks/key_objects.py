@@ -9,7 +9,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from dicomnode.records import Concept, FrameRef, InstanceRef, Presence, ResultKind
+from dicomnode.records import Concept, FrameRef, InstanceRef, ResultKind
 from dicomnode.report import codes, identity, wording
 from dicomnode.report.references import evidence
 from dicomnode.report.request import Making
@@ -31,7 +31,7 @@ def selections(making: Making) -> Iterator[tuple[Dataset, None]]:
     frames = [
         finding.frame
         for finding in wording.by_weight(making.prediction.findings)
-        if finding.presence is Presence.PRESENT
+        if wording.to_mark(finding)
     ]
     if frames:
         yield _selection(making, frames), None

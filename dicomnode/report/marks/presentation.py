@@ -13,7 +13,7 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
-from dicomnode.records import Finding, FrameRef, Presence, Region, ResultKind
+from dicomnode.records import Finding, FrameRef, Region, ResultKind
 from dicomnode.report import identity, references, wording
 from dicomnode.report.marks.labels import Box, around, placed
 from dicomnode.report.reading import value
@@ -31,7 +31,7 @@ def presentation_states(making: Making) -> Iterator[tuple[Dataset, None]]:
     """One state for each grey frame with a present finding (PS3.3 section A.33.1)."""
     frames: dict[FrameRef, list[Finding]] = {}
     for finding in wording.by_weight(making.prediction.findings):
-        if finding.presence is Presence.PRESENT and _is_grey(making, finding.frame):
+        if wording.to_mark(finding) and _is_grey(making, finding.frame):
             frames.setdefault(finding.frame, []).append(finding)
     for number, (frame, findings) in enumerate(frames.items(), 1):
         yield _state(making, frame, findings, number), None
@@ -133,7 +133,7 @@ def _annotations(
 
 def _named(finding: Finding, order: Order) -> str:
     probability = wording.percent(finding.probability, order.words)
-    return f"{wording.name(finding, order.words)} {probability}"
+    return f"{wording.counted(finding, order.words)} {probability}"
 
 
 def _lines(regions: Sequence[Region]) -> list[Region]:

@@ -13,8 +13,9 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import SegmentationStorage
 
-from dicomnode.records import Finding, FrameRef, ModelRef, Presence, ResultKind
+from dicomnode.records import Finding, FrameRef, ModelRef, ResultKind
 from dicomnode.report import codes, identity, references, wording
+from dicomnode.report.catalogue import words
 from dicomnode.report.marks.area import inside
 from dicomnode.report.marks.plane import Plane, plane_of, spacing_of
 from dicomnode.report.request import Making, Order
@@ -50,7 +51,7 @@ def segmentations(making: Making) -> Iterator[tuple[Dataset, None]]:
     """
     together: dict[tuple[object, ...], list[_Segment]] = {}
     for finding in wording.by_weight(making.prediction.findings):
-        if finding.presence is Presence.PRESENT and (segment := _segment(making, finding)):
+        if wording.to_mark(finding) and (segment := _segment(making, finding)):
             together.setdefault(segment.geometry, []).append(segment)
     for number, segments in enumerate(together.values(), 1):
         yield _segmentation(making, segments, number), None
@@ -145,7 +146,9 @@ def _algorithm(model: ModelRef) -> Dataset:
     item.AlgorithmFamilyCodeSequence = [codes.coded(codes.ARTIFICIAL_INTELLIGENCE)]
     item.AlgorithmName = model.name[:64]
     item.AlgorithmVersion = model.version[:64]
-    item.AlgorithmParameters = f"SHA-256 of the weights: {model.digest}; {model.explanation}"
+    english = words("en")
+    told = (wording.digest(model, english), wording.method(model, english))
+    item.AlgorithmParameters = "; ".join(told)
     item.AlgorithmSource = (model.manufacturer or "unknown")[:64]
     return item
 

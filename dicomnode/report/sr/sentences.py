@@ -6,6 +6,7 @@ from pydicom import Dataset
 
 from dicomnode.records import Finding, FrameRef, Prediction, Presence, ResultKind
 from dicomnode.report import codes, wording
+from dicomnode.report.places import pictured, place
 from dicomnode.report.request import Making, Order
 from dicomnode.report.sr import items
 from dicomnode.report.sr.document import Naming, document
@@ -36,13 +37,13 @@ def _sections(making: Making) -> list[Section]:
     say = order.words.say
     cautions = wording.cautions(prediction.model, order.words)
     first = [wording.shortfall(prediction, order), wording.headline(prediction, order), *cautions]
-    findings = wording.by_weight(prediction.findings)
+    findings = wording.listed(prediction)
     return [
         Section(heading=codes.IMPRESSIONS, element=codes.IMPRESSION, sentences=first),
         Section(
             heading=codes.FINDINGS,
             element=codes.FINDING,
-            sentences=[_said(finding, prediction, order) for finding in findings],
+            sentences=[_said(finding, making) for finding in findings],
         ),
         Section(
             heading=codes.RECOMMENDATIONS,
@@ -60,14 +61,15 @@ def _sections(making: Making) -> list[Section]:
     ]
 
 
-def _said(finding: Finding, prediction: Prediction, order: Order) -> str:
-    words = order.words
-    presence = words.say(f"presence.{finding.presence}")
+def _said(finding: Finding, making: Making) -> str:
+    prediction, words = making.prediction, making.order.words
+    presence = wording.assessment(finding, prediction, words)
     probability = wording.percent(finding.probability, words)
     named = wording.name(finding, words)
-    said = [words.say("report.finding", finding=named, presence=presence, probability=probability)]
+    key = "grade.said" if finding.at_least else "report.finding"
+    said = [words.say(key, finding=named, presence=presence, probability=probability)]
     if finding.presence is not Presence.ABSENT:
-        said.append(wording.place(finding, prediction, words))
+        said.append(place(finding, prediction, making.source, words))
     if finding.presence is Presence.PRESENT and finding.regions:
         said.append(words.say("report.regions", count=len(finding.regions)))
     return words.joined(said)
@@ -76,7 +78,9 @@ def _said(finding: Finding, prediction: Prediction, order: Order) -> str:
 def _images(making: Making) -> list[Dataset]:
     """Pictures of ours, then the images that speak for what is not absent."""
     findings = wording.by_weight(making.prediction.findings)
-    frames = dict.fromkeys(f.frame for f in findings if f.presence is not Presence.ABSENT)
+    prediction = making.prediction
+    present = [finding for finding in findings if finding.presence is not Presence.ABSENT]
+    frames = dict.fromkeys(pictured(finding, prediction) for finding in present)
     pictures = making.made_of(ResultKind.SC)
     shown = [items.image(codes.VISUAL_EXPLANATION, picture.ref) for picture in pictures]
     return [*shown, *(_source(frame) for frame in frames)]
@@ -95,7 +99,7 @@ def _method(prediction: Prediction, order: Order) -> list[str]:
         wording.certainty(model, order.words),
         *wording.performance(prediction, order),
         wording.model_named(model, order.words),
-        say("report.weights", digest=model.digest),
-        say("report.explanation", method=model.explanation) if marked else "",
+        wording.digest(model, order.words),
+        say("report.explanation", method=wording.method(model, order.words)) if marked else "",
         wording.intended_use(model, order.words),
     ]

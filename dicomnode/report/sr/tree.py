@@ -11,6 +11,7 @@ from dicomnode.dicom.uids import result_uid
 from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, Presence, Region
 from dicomnode.report import codes, wording
 from dicomnode.report.catalogue import Words
+from dicomnode.report.places import frame_named, pictured
 from dicomnode.report.reading import value
 from dicomnode.report.request import Made, Order, Source
 from dicomnode.report.sr import items
@@ -29,7 +30,7 @@ def content(
             *observer(prediction.model, order.words),
             items.code(codes.PROCEDURE_REPORTED, codes.IMAGING_PROCEDURE, items.HAS_CONCEPT_MOD),
             _library(source, prediction),
-            _measurements(prediction, order, pictures, uid),
+            _measurements(source, prediction, order, pictures, uid),
             _evaluations(prediction, order),
         ],
         template="1500",
@@ -71,17 +72,18 @@ def _entry(header: Dataset, seen: Sequence[FrameRef]) -> Dataset:
 
 
 def _measurements(
-    prediction: Prediction, order: Order, pictures: Sequence[Made], uid: str
+    source: Source, prediction: Prediction, order: Order, pictures: Sequence[Made], uid: str
 ) -> Dataset:
     ranked = wording.by_weight(prediction.findings)
     groups: list[Dataset] = []
-    for frame in dict.fromkeys(finding.frame for finding in ranked):
-        findings = [finding for finding in ranked if finding.frame == frame]
+    for frame, findings in _by_frame(ranked, prediction).items():
         without_region = [finding for finding in findings if not _outlined(finding)]
         shown = [
             p for p in pictures if p.finding in without_region or (not p.finding and not groups)
         ]
-        groups.append(_whole_frame(prediction, order.words, frame, findings, shown))
+        name = frame_named(frame, prediction, source, order.words)
+        group = _whole_frame(prediction, order.words, name, frame, findings, shown)
+        groups.append(group)
     for finding in ranked:
         shown = [p for p in pictures if p.finding is finding]
         groups += _regions(prediction, order.words, finding, shown)
@@ -89,6 +91,16 @@ def _measurements(
         tracking = items.uid(codes.TRACKING_UID, result_uid(uid, "group", str(number)))
         group.ContentSequence.insert(1, tracking)
     return items.container(codes.IMAGING_MEASUREMENTS, groups)
+
+
+def _by_frame(ranked: Sequence[Finding], prediction: Prediction) -> dict[FrameRef, list[Finding]]:
+    """Findings beside the frames that speak most for them; of a volume, all beside one."""
+    if prediction.together:
+        return {pictured(ranked[0], prediction): list(ranked)}
+    found: dict[FrameRef, list[Finding]] = {}
+    for finding in ranked:
+        found.setdefault(finding.frame, []).append(finding)
+    return found
 
 
 def _outlined(finding: Finding) -> list[Region]:
@@ -100,20 +112,18 @@ def _outlined(finding: Finding) -> list[Region]:
 def _whole_frame(
     prediction: Prediction,
     words: Words,
+    name: str,
     frame: FrameRef,
     findings: Sequence[Finding],
     pictures: Sequence[Made],
 ) -> Dataset:
-    """The probabilities of the findings whose most suspicious frame this is.
+    """The probabilities of findings, beside a frame: by `name`, of that or of all together.
 
     OHIF shows no image at all where a group has no coordinates, and writes a group's first five
     numbers right of and below them, most important first. It clips that text at the edge of its
     window and lays banners over the top of it: so a small mark low on the left carries what is
     said of the whole frame.
     """
-    name, count = words.say("place.whole"), len(prediction.frames)
-    if count > 1:
-        name = words.say("place.image", number=prediction.frames.index(frame) + 1, count=count)
     side = min(frame.rows, frame.columns)
     left, right = 0.01 * side, 0.03 * side
     top = 0.76 * frame.rows
@@ -159,7 +169,7 @@ def _explanation(pictures: Sequence[Made]) -> list[Dataset]:
 def _probability(finding: Finding) -> Dataset:
     """Viewers draw the name of the number and drop its modifier, so both name the finding."""
     of = items.code(codes.FINDING, finding.concept, items.HAS_CONCEPT_MOD)
-    name = codes.probability_of(finding.concept)
+    name = codes.probability_of(finding.concept, at_least=finding.at_least)
     return items.number(name, _percent(finding.probability), codes.PERCENT, [of])
 
 
@@ -172,7 +182,7 @@ def _percent(probability: float) -> float:
 def _algorithm(prediction: Prediction, words: Words, relation: str) -> list[Dataset]:
     """TID 4019."""
     model = prediction.model
-    weights = words.say("report.weights", digest=model.digest)
+    weights = wording.digest(model, words)
     return [
         items.text(codes.ALGORITHM_NAME, model.name, relation),
         items.text(codes.ALGORITHM_VERSION, model.version, relation),

@@ -1,15 +1,16 @@
 """Echo and count over real loopback associations, and the words for what goes wrong."""
 
 import socket
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from pydicom import Dataset
 from pynetdicom import evt
+from pynetdicom.presentation import build_context
 
-from dicomnode.dicom.network import count_instances, echo
+from dicomnode.dicom.network import associate, count_instances, echo
 from dicomnode.errors import PeerAway
 from tests.factories import STUDY_UID, make_peer
 from tests.pacs import FakePacs, free_port, listening, pacs
@@ -108,9 +109,11 @@ def test_a_web_server_in_place_of_the_pacs_is_no_success() -> None:
 def test_a_peer_that_accepts_and_then_does_not_answer_echo_is_left_in_time(
     fake: FakePacs,
 ) -> None:
-    fake.before_answer = lambda event: time.sleep(0.6)
+    over = threading.Event()
+    fake.before_answer = lambda event: over.wait(60)
 
-    answer = echo(replace(fake.peer, timeout_s=0.3), US)
+    answer = echo(replace(fake.peer, timeout_s=1.2), US)
+    over.set()
 
     assert not answer.ok
     assert answer.message == "PACS accepted our association and then did not answer"
@@ -163,3 +166,15 @@ def test_a_peer_that_hangs_up_during_the_query_is_away(fake: FakePacs) -> None:
 
     with pytest.raises(PeerAway, match="hung up on our C-FIND, or did not answer it"):
         count_instances(fake.peer, US, STUDY_UID)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="only Linux can be told")
+def test_what_a_peer_answers_is_acknowledged_at_once_after_every_message(fake: FakePacs) -> None:
+    """DCMTK answers in two writes, and waits 40 ms between them for an acknowledgement."""
+    with associate(fake.peer, US, [build_context("1.2.840.10008.1.1")]) as association:
+        for _ in range(3):
+            association.send_c_echo()
+            transport = association.dul.socket
+            assert transport is not None
+            assert transport.socket is not None
+            assert transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK)

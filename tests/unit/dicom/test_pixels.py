@@ -8,11 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from dicomnode.dicom.pixels import MAX_PIXELS, display, frames
+from dicomnode.dicom.pixels import MAX_PIXELS, display, frames, measured
 from dicomnode.errors import NotAnalysable
 from tests.unit.dicom.images import attributes, group, image, only
 
@@ -229,6 +231,14 @@ def test_the_same_picture_looks_the_same_in_every_encoding() -> None:
 def test_refuses_in_words(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(NotAnalysable, match=words):
         list(frames(image([[0, 1], [2, 3]], **changes)))
+
+
+def test_refuses_an_attribute_of_an_unknown_kind() -> None:
+    ds = image([[0, 1], [2, 3]])
+    tag = Tag("PhotometricInterpretation")
+    ds._dict[tag] = RawDataElement(tag, "QQ", 12, b"MONOCHROME2 ", 0, False, True)
+    with pytest.raises(NotAnalysable, match="attributes of the pixels are wrong"):
+        list(measured(ds))
 
 
 def test_refuses_a_damaged_codestream() -> None:

@@ -1,6 +1,7 @@
 """The Secondary Capture: the frame untouched but for heat, and what is inherited."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,3 +227,21 @@ def test_an_odd_number_of_bytes_is_padded() -> None:
         picture = picture_of(made(source))
         assert len(picture.PixelData) % 2 == 0
         assert len(picture.PixelData) - picture.Rows * picture.Columns * 3 in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "series", "image"),
+    [
+        ({"ImageLaterality": "L"}, None, "L"),
+        ({"ImageLaterality": "U"}, None, None),
+        ({"Laterality": "R"}, "R", None),
+        ({"Laterality": "R", "ImageLaterality": "R"}, "R", None),
+        ({"BodyPartExamined": None, "ImageLaterality": "L"}, "", None),
+    ],
+)
+def test_a_picture_of_a_knee_is_of_the_side_that_its_image_is_of(
+    changes: dict[str, Any], series: str | None, image: str | None
+) -> None:
+    source = make_source(make_header(**({"BodyPartExamined": "KNEE"} | changes)))
+    picture = picture_of(made(source))
+    assert (picture.get("Laterality"), picture.get("ImageLaterality")) == (series, image)

@@ -16,6 +16,7 @@ from dicomnode.report.catalogue import LANGUAGES, words
 from dicomnode.report.notice import make_notices
 from dicomnode.report.results import make_results
 from dicomnode.report.withdrawal import make_withdrawal
+from tests.unit.report.forms import classes, grades
 from tests.unit.report.samples import (
     MODEL,
     ORDER,
@@ -91,6 +92,14 @@ def render_everything(language: str) -> None:
     for method in ("isotonic", "platt"):
         some = replace(measured(make_prediction(series), method), left_out=1)
         make_results(series, some, short)
+    for answer in (classes(plain), classes(plain, ""), grades(plain)):
+        make_results(plain, answer, order)
+    several = replace(MODEL, members=("one@1", "other@1"))
+    apart = make_source(make_header(), make_header(2, SeriesInstanceUID="2.25.8"))
+    make_results(apart, make_prediction(apart), order)
+    for regions in (0, 1):
+        make_results(series, make_prediction(series, regions, together=True), order)
+    make_results(plain, replace(grades(plain, ("KL 2", "KL 3")), model=several), order)
     for cause in Cause:
         make_notices([make_header()], Refusal(cause=cause, detail="why", model=MODEL), shorter)
     make_notices([make_header()], Refusal(cause=cause, detail="", model=None), order)

@@ -78,10 +78,10 @@ def test_what_is_partial_says_so_before_anything_else() -> None:
 
 def test_every_finding_is_told_the_most_important_first() -> None:
     assert said(text_of(make_ct(3), regions=2), FINDINGS) == [
-        "Pleural effusion: above threshold. Probability 97.0 %. Most suspicious image: 2 of 3. "
-        "Regions marked: 2.",
+        "Pleural effusion: above threshold. Probability 97.0 %. "
+        "Most suspicious image: number 2 in its series. Regions marked: 2.",
         "Nodule: undetermined, close to threshold. Probability 41.0 %. "
-        "Most suspicious image: 2 of 3.",
+        "Most suspicious image: number 2 in its series.",
         "Cardiomegaly: below threshold. Probability 12.0 %.",
         "Pneumothorax: below threshold. Probability < 0.1 %.",
     ]

@@ -148,7 +148,7 @@ def test_findings_stand_with_the_frame_that_speaks_for_them() -> None:
     results = make_results(source, replace(prediction, findings=findings), ORDER)
 
     names = [children(group, "112039")[0].TextValue for group in groups(report_of(results))]
-    assert names == ["Image 4 of 4", "Image 2 of 4", "Image 1 of 4"]
+    assert names == ["Image number 4", "Image number 2", "Image number 1"]
     assert numbers(groups(report_of(results))[0]) == [
         "Nodule probability", "Cardiomegaly probability",
     ]  # fmt: skip

@@ -37,16 +37,6 @@ def test_a_probability_is_never_rounded_to_certainty(probability: float, said: s
     assert wording.percent(probability) == said
 
 
-def test_a_finding_names_its_image_where_there_are_several() -> None:
-    english = words("en")
-    several = make_prediction(make_ct(4))
-    places = [wording.place(finding, several, english) for finding in several.findings]
-    numbers = [several.frames.index(finding.frame) + 1 for finding in several.findings]
-    assert places == [f"Most suspicious image: {number} of 4." for number in numbers]
-    one = make_prediction(make_source())
-    assert {wording.place(finding, one, english) for finding in one.findings} == {""}
-
-
 def test_what_is_present_comes_first_then_what_is_probable() -> None:
     frame = frame_of(make_header())
     sure = make_finding("a", frame, 0.6, presence=Presence.PRESENT)
@@ -89,7 +79,8 @@ def test_a_whole_study_says_how_many_images_were_analysed() -> None:
 def test_images_that_the_model_is_not_for_are_counted() -> None:
     prediction = replace(make_prediction(make_source()), left_out=2)
     assert wording.completeness(prediction, ORDER) == (
-        "Images analysed: 1. Images left out, as the model is not for them: 2."
+        "Images analysed: 1. "
+        "Images left out, as the model is not for them or does not look at them: 2."
     )
 
 
@@ -236,3 +227,12 @@ def test_a_measured_share_is_said_as_counted_and_its_interval_never_narrower() -
     line = wording.performance(prediction, ORDER)[0]
     assert "100.0 % (95 % CI 99.9 % to 100.0 %)" in line
     assert "50.0 % (95 % CI 45.1 % to 54.9 %)" in line
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_study_that_lacks_a_view_is_not_called_incomplete(language: str) -> None:
+    """A chest may be whole without a lateral; what is missing is something that the model needs."""
+    refusal = Refusal(cause=Cause.INCOMPLETE, detail="it has no LATERAL", model=MODEL)
+    said = wording.reason(refusal, words(language)) + wording.remedy(refusal, words(language))
+    for term in ("incomplete", "unvollständig", "incomplet", "不完整"):
+        assert term not in said
