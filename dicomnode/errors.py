@@ -3,6 +3,7 @@
 ```
 DicomnodeError
 ├── ConfigError            files of ae_config/ hold mistakes (all of them listed)
+│   └── ConfigChanged      somebody changed the files while somebody else was about to
 ├── ObjectRefused          a received object cannot be kept, whoever sends it again
 │   ├── BadUID             a UID is missing or is not a UID (PS3.5 9.1)
 │   ├── Mismatch           command, presentation context and dataset disagree
@@ -15,6 +16,9 @@ DicomnodeError
 ├── WrongStep              the table of moves has no such arrow
 ├── LeaseLost              another worker holds the job now
 ├── NotFound               no such job, model, peer or pipeline
+│   └── PipelineUnknown    to this worker; the next one may have it                 (retry)
+├── AccountError           somebody's account cannot be made, or changed, like this
+├── AuditAway              audit messages cannot be written or sent now           (retry)
 ├── ModelError             a model folder is incomplete, altered or unusable
 ├── NotAnalysable          these images cannot be analysed by this model; says why (`Cause`)
 ├── PatientsDiffer         the images of one study name more than one patient
@@ -34,8 +38,11 @@ from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
+    "AccountError",
+    "AuditAway",
     "BadUID",
     "Cause",
+    "ConfigChanged",
     "ConfigError",
     "Conflict",
     "ConnectionLost",
@@ -51,11 +58,13 @@ __all__ = [
     "PatientsDiffer",
     "PeerAway",
     "PeerRefused",
+    "PipelineUnknown",
     "ProtocolViolation",
     "ReportError",
     "StoreError",
     "StoreFull",
     "TooLarge",
+    "Trouble",
     "Unreadable",
     "WrongStep",
 ]
@@ -90,6 +99,10 @@ class ConfigError(DicomnodeError):
     def __init__(self, *mistakes: Mistake) -> None:
         super().__init__("\n".join(str(mistake) for mistake in mistakes))
         self.mistakes = mistakes
+
+
+class ConfigChanged(ConfigError):
+    """The files are not those any more that the one who wants to change them has seen."""
 
 
 class ObjectRefused(DicomnodeError):
@@ -144,6 +157,22 @@ class NotFound(DicomnodeError):
     """There is no such job, model, peer or pipeline."""
 
 
+class PipelineUnknown(NotFound):
+    """A job's pipeline is not configured; or not yet for the worker that took the job."""
+
+    retry = True
+
+
+class AccountError(DicomnodeError):
+    """Somebody's account cannot be made, or changed, like this."""
+
+
+class AuditAway(DicomnodeError):
+    """Audit messages cannot be written or sent now; they are kept until they can."""
+
+    retry = True
+
+
 class ModelError(DicomnodeError):
     """A model folder is incomplete, was altered, or cannot be run here."""
 
@@ -155,6 +184,7 @@ class Cause(StrEnum):
     MODALITY = "modality"  #: the model is for other modalities
     VIEW = "view"  #: the model is for other views
     SIZE = "size"  #: too few pixels, or too few grey levels
+    GEOMETRY = "geometry"  #: slices that form no stack that the model could read
     PIXELS = "pixels"  #: pixel data that cannot be read here
     UNFAMILIAR = "unfamiliar"  #: nothing like what the model was trained on
     NONE_FITS = "none-fits"  #: no image is one that the model is for, for different reasons
@@ -179,12 +209,47 @@ class ReportError(DicomnodeError):
     """A result cannot be built from this source."""
 
 
+class Trouble(StrEnum):
+    """What was wrong with an association that came to us; the page says how to mend each."""
+
+    CALLED_AE = "called-ae"  #: it was meant for another AE
+    CALLING_AE = "calling-ae"  #: whoever this is, they may not send
+    TOO_MANY = "too-many"  #: as many are open as are allowed
+    TOO_MANY_OF_ONE = "too-many-of-one"  #: as many of this caller are
+    LOW_DISK = "low-disk"  #: the disk is nearly full
+    STOPPING = "stopping"  #: this node is being stopped
+    VERSION = "version"  #: another version of the protocol
+    APPLICATION = "application"  #: another application context than DICOM's
+    PLAIN_TO_TLS = "plain-to-tls"  #: DICOM without TLS came to a port of TLS
+    TLS_TO_PLAIN = "tls-to-plain"  #: the other way round
+    HTTP = "http"  #: somebody took us for a web server
+    HANDSHAKE = "tls-handshake"  #: TLS, and no agreement on a certificate or version
+    NO_DICOM = "no-dicom"  #: bytes that are not of the DICOM upper layer
+    CONTEXTS = "contexts"  #: nothing of what it proposed was of use
+    OBJECTS = "objects"  #: objects were refused
+    SILENT = "silent"  #: nothing came for too long
+    SLOW = "slow"  #: less came than can be waited for
+    ABORTED = "aborted"  #: by the caller
+    HUNG_UP = "hung-up"  #: the caller, or the network, without a release
+    VIOLATION = "violation"  #: of the protocol, within an association
+    FAULT = "fault"  #: of ours
+    LOST = "lost"  #: its receiver's process died
+
+
 class ConnectionLost(DicomnodeError):
     """A caller hung up, aborted, or stayed silent for too long."""
+
+    def __init__(self, words: str, trouble: Trouble = Trouble.HUNG_UP) -> None:
+        super().__init__(words)
+        self.trouble = trouble
 
 
 class ProtocolViolation(DicomnodeError):
     """A caller sends what is not the DICOM upper layer or DIMSE (PS3.8 section 9, PS3.7)."""
+
+    def __init__(self, words: str, trouble: Trouble = Trouble.VIOLATION) -> None:
+        super().__init__(words)
+        self.trouble = trouble
 
 
 class PeerAway(DicomnodeError):

@@ -1,7 +1,8 @@
 """Logging: dotted events with fields, the job bound once, and never a patient.
 
 A record leaves only as its event name and those of its `extra` fields that stand in `FIELDS`.
-Only the command line calls `configure`; modules ask for `logging.getLogger(__name__)`.
+Only who begins a process, or takes over other settings, calls `configure`; modules ask for
+`logging.getLogger(__name__)`.
 """
 
 import json
@@ -21,8 +22,8 @@ FIELDS = frozenset(
     {
         "address", "aet", "association", "attempt", "attempts", "called_ae", "calling_ae", "count",
         "error", "exit_code", "file", "job", "model", "peer", "pid", "pipeline", "port", "problem",
-        "received", "refused", "retry_in_s", "seconds", "sop_instance_uid", "state", "status",
-        "stored", "study_uid", "worker",
+        "received", "refused", "retry_in_s", "runtime", "seconds", "sop_instance_uid", "state",
+        "status", "stored", "study_uid", "worker",
     }
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomnode.errors import Cause
+from dicomnode.errors import Cause, Trouble
 
 __all__ = [
     "Association",
@@ -22,6 +22,7 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Finding",
+    "Form",
     "FrameRef",
     "InstanceRef",
     "Interval",
@@ -41,6 +42,8 @@ __all__ = [
     "StoreRequest",
     "Translation",
     "Verdict",
+    "Visit",
+    "VisitState",
     "WithdrawalReason",
 ]
 
@@ -127,6 +130,7 @@ class Job:
     updated_at: datetime  #: aware, UTC
     refused: Cause | None = None  #: it is not analysed: a notice says so in place of results
     because: str = ""  #: why it is refused or withdrawn, in words; `reason` may tell later troubles
+    model: str = ""  #: that a person chose in place of the pipeline's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +200,33 @@ class Association:
     address: str
 
 
+class VisitState(StrEnum):
+    """How an association ended, or that there was none."""
+
+    RELEASED = "released"
+    ABORTED = "aborted"  #: by either side, or the connection broke
+    LOST = "lost"  #: its receiver's process died
+    REJECTED = "rejected"  #: an A-ASSOCIATE-RJ was the answer
+    NO_REQUEST = "no-request"  #: a connection on which no A-ASSOCIATE-RQ came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What came of one connection to us, for those who look after senders; nothing of patients."""
+
+    state: VisitState
+    address: str
+    calling_ae: str = ""  #: empty where no A-ASSOCIATE-RQ was read
+    called_ae: str = ""
+    seconds: float = 0.0  #: that it lasted
+    trouble: Trouble | None = None  #: what was wrong
+    words: str = ""  #: the same, as it is logged
+    refused_contexts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: ^ transfer syntaxes, by SOP Class UID; as the caller says them
+    stored: int = 0  #: objects
+    refusals: Mapping[str, int] = field(default_factory=dict)  #: of objects, by name of the error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRequest:
     """One C-STORE-RQ, without its dataset (PS3.7 Table 9.3-1)."""
@@ -239,6 +270,14 @@ class Presence(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+class Form(StrEnum):
+    """How the findings of an answer go together."""
+
+    FINDINGS = "findings"  #: each for itself
+    CLASSES = "classes"  #: one of them holds
+    GRADES = "grades"  #: one of them holds, and they ascend
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRef:
     """One frame of one image, as a result names it."""
@@ -279,7 +318,11 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Finding:
-    """What the model says of one label, over all frames it was shown."""
+    """What the model says of one label, over all frames it was shown.
+
+    Of classes and grades at most one is present. Where that is not clear, none is, and those that
+    may be are undetermined.
+    """
 
     label: str  #: as in the card
     concept: Concept
@@ -291,6 +334,8 @@ class Finding:
     regions: tuple[Region, ...] = ()  #: on `frame`
     operating: OperatingPoint | None = None  #: None where the card has no measurements of it
     names: Mapping[str, str] = field(default_factory=dict)  #: `label` in other languages (RFC 5646)
+    at_least: bool = False  #: of a grade: probability and threshold are of it or any higher one
+    marked: bool = True  #: is it something to point at? "normal" and the lowest grade are not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,11 +360,17 @@ class ModelRef:
     calibration: str = ""  #: how probabilities were calibrated, such as "temperature"; empty: not
     views: tuple[str, ...] = ()  #: that the model is for, such as PA (0018,5101); empty: any
     translations: Mapping[str, Translation] = field(default_factory=dict)  #: by language (RFC 5646)
+    members: tuple[str, ...] = ()  #: tags of the models that answer together; empty: it is one
 
     @property
     def tag(self) -> str:
         """Name and version in one, as the worklist and people name it."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its own, and those of its members: none of them may be recalled."""
+        return (self.tag, *self.members)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -330,6 +381,8 @@ class Prediction:
     frames: tuple[FrameRef, ...]  #: every frame that was analysed, in order of the study
     findings: tuple[Finding, ...]
     left_out: int = 0  #: images that were not analysed, as the model is not for them
+    form: Form = Form.FINDINGS  #: how the findings go together
+    together: bool = False  #: were the frames looked at as one, such as a volume?
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -350,6 +403,9 @@ class Score:
 
     probability: float  #: 0..1
     presence: Presence
+    at_least: bool = False  #: of a grade: the probability is of it or any higher one
+    threshold: float | None = None  #: 0..1; none where it was not written down
+    calibrated: bool | None = None  #: is the probability, by the card? none as before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,3 +417,4 @@ class Result:
     part10: bytes = field(repr=False)  #: the whole file
     summary: Mapping[str, Score] = field(default_factory=dict)  #: by label
     model: str = ""  #: whose answer it is, as "name@version"; empty where no model speaks
+    members: tuple[str, ...] = ()  #: the models that it is made of, where there are several

@@ -172,6 +172,7 @@ def failed_job(tx: Connection, **changes: Any) -> Job:
 def refused_job(tx: Connection, *, now: datetime = NOW, **changes: Any) -> Job:
     """A job of which too few images came: a worker is only to say so."""
     job = waiting_job(tx, now=now, **changes)
+    studies.expect(tx, job.study_uid, 2)
     short = "1 of 2 images came"
     assert studies.close(tx, job, State.READY, now=now, reason=short, refused=Cause.INCOMPLETE)
     return jobs.get(tx, job.id)

@@ -18,7 +18,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from dicomnode.errors import DatabaseAway
 
-__all__ = ["Connection", "Database", "UTCDateTime", "Words", "insert_new", "one_at_a_time"]
+__all__ = [
+    "Connection",
+    "Database",
+    "UTCDateTime",
+    "Words",
+    "distinct",
+    "insert_new",
+    "one_at_a_time",
+    "texts_between",
+]
 
 _BUSY_S = 30  #: how long SQLite waits for another writer; `?timeout=5` in the URL says otherwise
 
@@ -145,6 +154,30 @@ def insert_new(
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
     new = insert(table).on_conflict_do_nothing().returning(*columns)
     return tx.execute(new, list(rows)).all()
+
+
+def texts_between(
+    tx: Connection, column: sa.ColumnElement[str], low: str, high: str
+) -> sa.ColumnElement[bool]:
+    """Texts from `low` on and before `high`, or that begin with `high`, in the order of their code
+    points; by the column's index, which on Postgres is of `text_pattern_ops`.
+    """
+    end = high + "\U0010ffff"
+    if tx.dialect.name == "postgresql":
+        return column.bool_op("~>=~")(low) & column.bool_op("~<~")(end)
+    return (column >= low) & (column < end)
+
+
+def distinct(tx: Connection, column: sa.Column[str], *which: sa.ColumnElement[bool]) -> list[str]:
+    """The values of a column, in order: from one to the next, by an index of the rows of `which`.
+
+    However many rows have a value, it costs one step.
+    """
+    least = sa.select(sa.func.min(column).label("value")).where(*which)
+    each = least.cte("each", recursive=True)
+    following = sa.select(sa.func.min(column)).where(*which, column > each.c.value)
+    every = each.union_all(sa.select(following.scalar_subquery()).where(each.c.value.is_not(None)))
+    return list(tx.execute(sa.select(every.c.value).where(every.c.value.is_not(None))).scalars())
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ import heapq
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -142,16 +142,22 @@ class ObjectStore:
 
     def keep_result(self, study_uid: str, uid: str, data: bytes) -> Path:
         """Write a result once, durably; what was written first stays, whatever comes later."""
-        final = self.path_of_result(study_uid, uid)
+        self.keep_results(study_uid, {uid: data})
+        return self.path_of_result(study_uid, uid)
+
+    def keep_results(self, study_uid: str, results: Mapping[str, bytes]) -> None:
+        """The same of several results of a study, by their UIDs, with one sync for all names."""
+        folder = self._results / _checked(study_uid)
+        finals = {self.path_of_result(study_uid, uid): data for uid, data in results.items()}
         with disk_errors():
-            final.parent.mkdir(mode=0o700, exist_ok=True)
-            with Incoming(self, self._partial / uuid4().hex) as incoming:
-                incoming.write(data)
-                incoming.finish()
-                take_name(incoming.path, final)
-            sync_folder(final.parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for final, data in finals.items():
+                with Incoming(self, self._partial / uuid4().hex) as incoming:
+                    incoming.write(data)
+                    incoming.finish()
+                    take_name(incoming.path, final)
+            sync_folder(folder)
             sync_folder(self._results)
-        return final
 
     def remove_study(self, study_uid: str) -> None:
         """Delete a study's objects and results, whole folders at once."""

@@ -50,7 +50,7 @@ _EXPECTED = sa.case(
 _COLUMNS = (
     *(jobs.c[name] for name in ("id", "study_uid", "pipeline", "revision", "state", "priority")),
     *(jobs.c[name] for name in ("attempts", "lease", "partial", "reason", "ready_at")),
-    *(jobs.c[name] for name in ("not_before", "updated_at", "refused", "because")),
+    *(jobs.c[name] for name in ("not_before", "updated_at", "refused", "because", "model")),
     _EXPECTED,
     _HERE,
 )

@@ -21,19 +21,21 @@ from dicomnode.records import (
     State,
     Verdict,
 )
-from dicomnode.storage.database import Connection, one_at_a_time
+from dicomnode.storage.database import Connection, distinct, one_at_a_time
 from dicomnode.worklist import history
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist import results as made
 from dicomnode.worklist.tables import deliveries, jobs, results
 
 __all__ = [
+    "OWED",
     "cancel",
     "claim",
     "give_back",
     "of_job",
     "owe",
     "owe_again",
+    "owe_once_more",
     "owed_to",
     "peers_owed",
     "record",
@@ -41,7 +43,7 @@ __all__ = [
 ]
 
 #: Not a parameter, so that the index of what is owed can be used.
-_OWED = deliveries.c.state == sa.literal(DeliveryState.OWED, literal_execute=True)
+OWED = deliveries.c.state == sa.literal(DeliveryState.OWED, literal_execute=True)
 
 
 def owe(
@@ -67,18 +69,22 @@ def owe(
         }
         (result_id,) = tx.execute(sa.insert(results).values(row)).inserted_primary_key or (None,)
         for peer in (peer for peer, kinds in wanted.items() if result.kind in kinds):
-            owed = {
-                "result_id": result_id,
-                "job_id": job.id,
-                "peer": peer,
-                "state": DeliveryState.OWED,
-                "attempts": 0,
-                "not_before": now,
-                "message": "",
-                "created_at": now,
-                "updated_at": now,
-            }
-            tx.execute(sa.insert(deliveries).values(owed))
+            _insert(tx, job, result_id, peer, now=now)
+
+
+def _insert(tx: Connection, job: Job, result_id: int | None, peer: str, *, now: datetime) -> None:
+    owed = {
+        "result_id": result_id,
+        "job_id": job.id,
+        "peer": peer,
+        "state": DeliveryState.OWED,
+        "attempts": 0,
+        "not_before": now,
+        "message": "",
+        "created_at": now,
+        "updated_at": now,
+    }
+    tx.execute(sa.insert(deliveries).values(owed))
 
 
 def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
@@ -95,22 +101,56 @@ def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
     tx.execute(sa.update(deliveries).where(mine, stopped).values(again))
 
 
+def owe_once_more(
+    tx: Connection, job: Job, wanted: Mapping[str, Collection[ResultKind]], *, now: datetime
+) -> int:
+    """Owe these peers what they had of a job's results, and what they want of them; how many.
+
+    What is recalled is left out. Attempts are counted on: a recall must know that a peer may have
+    a result already.
+    """
+    its = results.c.id.in_(_standing(job.id))
+    made = tx.execute(sa.select(results.c.id, results.c.kind).where(its).order_by(results.c.id))
+    kinds = {result_id: ResultKind(kind) for result_id, kind in made}
+    mine = deliveries.c.result_id.in_(kinds) & deliveries.c.peer.in_(list(wanted))
+    had = {
+        (result_id, peer)
+        for result_id, peer in tx.execute(
+            sa.select(deliveries.c.result_id, deliveries.c.peer).where(mine)
+        )
+    }
+    fresh = {"not_before": now, "created_at": now, "updated_at": now}
+    again = {"state": DeliveryState.OWED, "commitment_id": None, "confirmed_at": None}
+    over = sa.update(deliveries).where(mine, deliveries.c.state != DeliveryState.OWED)
+    tx.execute(over.values(fresh | again))
+    tx.execute(sa.update(deliveries).where(mine, OWED).values(not_before=now))
+    new = [
+        (result_id, peer)
+        for result_id, kind in kinds.items()
+        for peer, theirs in wanted.items()
+        if kind in theirs and (result_id, peer) not in had
+    ]
+    for result_id, peer in new:
+        _insert(tx, job, result_id, peer, now=now)
+    return len(had) + len(new)
+
+
 def cancel(tx: Connection, job: Job, *, now: datetime) -> None:
     """Owe nothing more for this job; what a courier has taken counts as tried, as it may arrive."""
     taken = sa.case((deliveries.c.lease.is_not(None), 1), else_=0)
     free = {"lease": None, "lease_until": None, "attempts": deliveries.c.attempts + taken}
     stop = {"state": DeliveryState.CANCELLED, "updated_at": now} | free
-    tx.execute(sa.update(deliveries).where(deliveries.c.job_id == job.id, _OWED).values(stop))
+    tx.execute(sa.update(deliveries).where(deliveries.c.job_id == job.id, OWED).values(stop))
 
 
 def peers_owed(tx: Connection) -> set[str]:
     """Names of the peers to whom something is owed."""
-    return set(tx.execute(sa.select(deliveries.c.peer).where(_OWED).distinct()).scalars())
+    return set(distinct(tx, deliveries.c.peer, OWED))
 
 
 def owed_to(tx: Connection, peer: str) -> list[Delivery]:
     """Everything that is owed to a peer, in order."""
-    return _deliveries(tx, (deliveries.c.peer == peer) & _OWED)
+    return _deliveries(tx, (deliveries.c.peer == peer) & OWED)
 
 
 def claim(
@@ -136,7 +176,7 @@ def claim(
     due = (
         sa.select(deliveries.c.id)
         .join(jobs, jobs.c.id == deliveries.c.job_id)
-        .where(deliveries.c.peer == peer, _OWED, deliveries.c.not_before <= now, free, ~held_back)
+        .where(deliveries.c.peer == peer, OWED, deliveries.c.not_before <= now, free, ~held_back)
         .order_by(deliveries.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True, of=deliveries)
@@ -176,7 +216,7 @@ def record(
         "lease_until": None,
         "updated_at": now,
     }
-    mine = (deliveries.c.id == delivery.id) & _OWED
+    mine = (deliveries.c.id == delivery.id) & OWED
     still_owed = tx.execute(sa.update(deliveries).where(mine).values(values)).rowcount == 1
     if not still_owed:  # cancelled or sent by another meanwhile; the peer may have it all the same
         message = f"{message} (no longer owed)"
@@ -233,7 +273,7 @@ def give_back(
     """Nothing was sent: drop the lease, note why, and give up what is owed for too long."""
     for job_id in sorted({delivery.job_id for delivery in taken}):
         _jobs.get(tx, job_id, lock=True)
-    mine = deliveries.c.id.in_([delivery.id for delivery in taken]) & _OWED
+    mine = deliveries.c.id.in_([delivery.id for delivery in taken]) & OWED
     free = {"lease": None, "lease_until": None, "message": message}
     tx.execute(sa.update(deliveries).where(mine).values(free))
     old = deliveries.c.created_at <= now - timedelta(seconds=give_up_after_s)

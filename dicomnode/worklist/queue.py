@@ -10,18 +10,16 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from dicomnode.errors import Cause, LeaseLost, WrongStep
+from dicomnode.errors import Cause, LeaseLost
 from dicomnode.records import Job, Result, ResultKind, State
 from dicomnode.storage.database import Connection
+from dicomnode.worklist import findings, outbox, recall
 from dicomnode.worklist import jobs as _jobs
-from dicomnode.worklist import outbox, recall, results
 from dicomnode.worklist.jobs import move
-from dicomnode.worklist.states import OPEN
-from dicomnode.worklist.tables import instances, jobs, studies
+from dicomnode.worklist.tables import jobs
 
 __all__ = [
     "backoff_s",
-    "cancel",
     "claim",
     "expire",
     "fail",
@@ -30,8 +28,10 @@ __all__ = [
     "later",
     "release",
     "renew",
-    "retry",
 ]
+
+
+_ALONE_AT = 2  #: the attempt from which on a job is run alone
 
 
 def backoff_s(attempt: int, *, first_s: float, longest_s: float) -> float:
@@ -42,11 +42,14 @@ def backoff_s(attempt: int, *, first_s: float, longest_s: float) -> float:
     return wait * random.uniform(0.5, 1.0)  # noqa: S311  spreading load, not keeping a secret
 
 
-def claim(tx: Connection, worker: str, *, lease_s: float, now: datetime) -> Job | None:
+def claim(
+    tx: Connection, worker: str, *, lease_s: float, now: datetime, beside: bool = False
+) -> Job | None:
     """Take the most urgent job that may be started, or None.
 
     A revision waits until the earlier ones of its study are out of the workers' hands, so that it
-    can name the result it supersedes.
+    can name the result it supersedes. `beside` others that this worker has in its hands no job is
+    taken that was started before and never ended, nor one behind it: it may kill the worker.
     """
     earlier = jobs.alias()
     busy = sa.exists().where(
@@ -66,6 +69,8 @@ def claim(tx: Connection, worker: str, *, lease_s: float, now: datetime) -> Job 
     if job_id is None:
         return None
     job = _jobs.get(tx, job_id)
+    if beside and job.attempts > 0:
+        return None
     taken = {
         "lease": worker,
         "lease_until": now + timedelta(seconds=lease_s),
@@ -104,12 +109,15 @@ def finish(
 
     Raises:
         LeaseLost: the job is no longer this worker's.
-        NotAnalysable: the results are of a model that was recalled meanwhile.
+        NotAnalysable: the results are of a model that was recalled meanwhile, or of several, one
+            of which was.
     """
     if refused is None:
-        recall.demand_standing(tx, (result.model for result in made), until_end=True)
+        spoke = (model for result in made for model in (result.model, *result.members))
+        recall.demand_standing(tx, spoke, until_end=True)
     said = {"refused": refused, "because": because, "reason": because, "attempts": 0}
     move(tx, job, State.REPORTED, now=now, detail=because, values=said)
+    findings.record(tx, job, made if refused is None else ())
     outbox.owe(tx, job, made, wanted, now=now)
     outbox.settle(tx, job.id, now=now)
 
@@ -141,12 +149,13 @@ def expire(tx: Connection, *, attempts: int, now: datetime, worker: str | None =
     """Take back jobs whose lease ran out, or all that a dead `worker` held (`NODE/...` of a NODE).
 
     A job that was started `attempts` times and never finished may be what kills the worker: it is
-    refused, and the next claim only makes the notice. Where that ends like this, it is failed.
+    refused, and the next claim only makes the notice. Where that ends like this, it is failed. The
+    first time it may have been beside what did, so there is always a second one, alone.
     """
     lost = _running(tx, jobs.c.lease_until < now if worker is None else _held_by(worker))
     for job in lost:
         words = f"a worker was lost with this job; attempts: {job.attempts}"
-        if job.attempts < attempts:
+        if job.attempts < max(attempts, _ALONE_AT):
             move(tx, job, State.READY, now=now, detail=f"worker {job.lease} was lost")
         elif job.refused is None:
             given_up = {"refused": Cause.MODEL_FAILED, "because": words, "reason": words}
@@ -169,85 +178,3 @@ def _running(tx: Connection, which: sa.ColumnElement[bool]) -> list[Job]:
         .with_for_update(skip_locked=True, key_share=True)
     )
     return [_jobs.get(tx, job_id) for job_id in rows.scalars().all()]
-
-
-def retry(tx: Connection, job_id: int, *, now: datetime) -> Job:
-    """A person asks for a job again: what failed is done again, what was refused is sent again.
-
-    What was not analysed, or was withdrawn, is done again as a new revision, which supersedes what
-    the peers have.
-
-    Raises:
-        NotFound: there is no such job.
-        WrongStep: it has not ended badly, its images are gone, or there is a later revision.
-    """
-    _jobs.lock_study(tx, _jobs.get(tx, job_id).study_uid)
-    job = _jobs.get(tx, job_id, lock=True)
-    if job.state in OPEN or job.state is State.DELIVERED:
-        raise WrongStep(f"job {job.id} is {job.state}; there is nothing to retry")
-    if _is_removed(tx, job):
-        raise WrongStep(f"the images of job {job.id} were removed; send the study again")
-    newest = _jobs.latest(tx, job.study_uid, job.pipeline)
-    if newest is not None and newest.revision > job.revision:
-        raise WrongStep(f"job {job.id} is superseded by job {newest.id}; retry that one")
-    if job.state in (State.NOT_ANALYSED, State.WITHDRAWN):
-        return _analyse_again(tx, _revise(tx, job, now=now), job, now=now)
-    if job.state is State.UNDELIVERED or results.exist_for(tx, job):
-        fresh = {"attempts": 0, "reason": job.because, "not_before": now}
-        move(tx, job, State.REPORTED, now=now, detail=_BY_HAND, values=fresh)
-        outbox.owe_again(tx, job, now=now)
-        return _jobs.get(tx, job_id)
-    return _analyse_again(tx, job, job, now=now)
-
-
-_BY_HAND = "retried by hand"
-
-
-def _revise(tx: Connection, job: Job, *, now: datetime) -> Job:
-    """The next revision of an ended job, still waiting."""
-    words = f"job {job.id} was retried by hand: revision {job.revision + 1}"
-    made = {(job.study_uid, job.pipeline): job.priority}
-    (job_id,) = _jobs.make(tx, made, now=now, revision=job.revision + 1, detail=words)
-    return _jobs.get(tx, job_id)
-
-
-def _analyse_again(tx: Connection, job: Job, before: Job, *, now: datetime) -> Job:
-    """Let a worker take the job, with all images that are here; `before` tells how it ended."""
-    was_short = before.state is State.INCOMPLETE or before.refused is Cause.INCOMPLETE
-    values = {
-        "attempts": 0,
-        "reason": "",
-        "refused": None,
-        "because": "",
-        "not_before": now,
-        "last_instance_id": _last_instance_id(job),
-        "expected": before.expected,
-        "partial": before.partial or was_short,
-        "ready_at": job.ready_at or now,
-    }
-    move(tx, job, State.READY, now=now, detail=_BY_HAND, values=values)
-    return _jobs.get(tx, job.id)
-
-
-def cancel(tx: Connection, job_id: int, *, now: datetime) -> Job:
-    """A person says no: nothing more is done or sent for this job.
-
-    Raises:
-        NotFound: there is no such job.
-        WrongStep: it has already ended.
-    """
-    job = _jobs.get(tx, job_id, lock=True)
-    words = "cancelled by hand"
-    move(tx, job, State.CANCELLED, now=now, detail=words, values={"reason": words})
-    outbox.cancel(tx, job, now=now)
-    return _jobs.get(tx, job_id)
-
-
-def _is_removed(tx: Connection, job: Job) -> bool:
-    gone = sa.select(studies.c.removed_at).where(studies.c.study_uid == job.study_uid)
-    return tx.execute(gone).scalar_one() is not None
-
-
-def _last_instance_id(job: Job) -> sa.ScalarSelect[int]:
-    newest = sa.func.coalesce(sa.func.max(instances.c.id), 0)
-    return sa.select(newest).where(instances.c.study_uid == job.study_uid).scalar_subquery()

@@ -24,7 +24,7 @@ from dicomnode.records import (
     WithdrawalReason,
 )
 from dicomnode.storage.database import Connection, insert_new, one_at_a_time
-from dicomnode.worklist import history, outbox
+from dicomnode.worklist import findings, history, outbox
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.results import ref_of
 from dicomnode.worklist.tables import deliveries, jobs, recalls, results
@@ -176,5 +176,6 @@ def withdraw(
         tx.execute(sa.update(jobs).where(jobs.c.id == job.id).values(words))
     else:
         _jobs.move(tx, job, State.REPORTED, now=now, detail=because, values=words)
+    findings.record(tx, job, ())
     outbox.owe(tx, job, made, wanted, now=now)
     outbox.settle(tx, job.id, now=now)

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dicomnode.errors import NotFound
 from dicomnode.records import DeliveryState, InstanceRef, Job, Presence, ResultKind, Score
 from dicomnode.storage.database import Connection
 from dicomnode.worklist.tables import deliveries, jobs, results
@@ -16,10 +17,13 @@ __all__ = [
     "Made",
     "are_recalled",
     "exist_for",
+    "has_any",
     "listed",
+    "made",
     "of_job",
     "ref_of",
     "reports_before",
+    "scores_of",
 ]
 
 #: Kinds that are Structured Reports, and name their predecessors.
@@ -46,6 +50,22 @@ def listed(tx: Connection, *, study_uid: str = "", model: str = "", limit: int =
         wanted = wanted.where(results.c.study_uid == study_uid)
     if model:
         wanted = wanted.where(results.c.model == model)
+    return _made(tx, wanted)
+
+
+def made(tx: Connection, sop_instance_uid: str) -> Made:
+    """The result with this UID.
+
+    Raises:
+        NotFound: there is none.
+    """
+    wanted = sa.select(results).where(results.c.sop_instance_uid == sop_instance_uid)
+    for found in _made(tx, wanted):
+        return found
+    raise NotFound("there is no such result")
+
+
+def _made(tx: Connection, wanted: sa.Select[Any]) -> list[Made]:
     rows = tx.execute(wanted).mappings().all()
     went: dict[int, dict[str, DeliveryState]] = {row["id"]: {} for row in rows}
     sent = sa.select(deliveries.c.result_id, deliveries.c.peer, deliveries.c.state)
@@ -70,6 +90,11 @@ def exist_for(tx: Connection, job: Job) -> bool:
     return bool(tx.execute(sa.select(sa.exists().where(results.c.job_id == job.id))).scalar_one())
 
 
+def has_any(job_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """The same of the jobs of another statement."""
+    return sa.exists().where(results.c.job_id == job_id)
+
+
 def are_recalled(tx: Connection, job: Job) -> bool:
     """Were results of this job recalled?"""
     gone = (results.c.job_id == job.id) & results.c.withdrawn_at.is_not(None)
@@ -81,7 +106,7 @@ def of_job(tx: Connection, job_id: int) -> list[tuple[InstanceRef, dict[str, Sco
     rows = tx.execute(
         sa.select(*_REF, results.c.summary).where(results.c.job_id == job_id).order_by(results.c.id)
     )
-    return [(ref_of(row), _scores(row["summary"])) for row in rows.mappings()]
+    return [(ref_of(row), scores_of(row["summary"])) for row in rows.mappings()]
 
 
 def reports_before(tx: Connection, job: Job) -> list[InstanceRef]:
@@ -121,13 +146,20 @@ _REF = (
 )
 
 
-def _scores(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
+def scores_of(summary: Mapping[str, Mapping[str, Any]]) -> dict[str, Score]:
+    """By label, as a row of `results` or of `shadows` holds them."""
     return {
-        label: Score(probability=said["probability"], presence=Presence(said["presence"]))
+        label: Score(
+            probability=said["probability"],
+            presence=Presence(said["presence"]),
+            at_least=said.get("at_least", False),  # rows of before there were grades
+            threshold=said.get("threshold"),
+            calibrated=said.get("calibrated"),
+        )
         for label, said in summary.items()
     }
 
 
 def ref_of(row: sa.RowMapping) -> InstanceRef:
-    """The object that a row of `results` is about."""
+    """The object that a row of `results`, or of `instances`, is about."""
     return InstanceRef(**{column.name: row[column.name] for column in _REF})

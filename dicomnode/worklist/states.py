@@ -2,7 +2,7 @@
 
 ```
  waiting ──▶ ready ──▶ running ──▶ reported ──▶ delivered, not-analysed, withdrawn
-    │          ▲          │            │                └──────▶ reported (recalled)
+    │          ▲          │            │                └──▶ reported (recalled, sent again)
     ▼          │ retry    ▼            ▼
  incomplete    └──── held, failed  undelivered          cancelled (by hand, from any state
                                                         that has not ended)
@@ -25,9 +25,9 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.READY: frozenset({State.WAITING, State.RUNNING, State.CANCELLED}),
     State.RUNNING: frozenset(_WORKED),
     State.REPORTED: frozenset(_TOLD | {State.CANCELLED}),
-    State.DELIVERED: frozenset({State.REPORTED}),  # only by a recall
-    State.NOT_ANALYSED: frozenset(),
-    State.WITHDRAWN: frozenset(),
+    State.DELIVERED: frozenset({State.REPORTED}),  # only by a recall, or sent again by hand
+    State.NOT_ANALYSED: frozenset({State.REPORTED}),  # only by hand
+    State.WITHDRAWN: frozenset({State.REPORTED}),  # the same
     State.INCOMPLETE: frozenset({State.WAITING, State.READY, State.CANCELLED}),
     State.HELD: frozenset({State.READY, State.CANCELLED}),  # only by hand
     State.FAILED: frozenset({State.READY, State.CANCELLED}),  # only by hand

@@ -2,21 +2,25 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 import sqlalchemy as sa
 
+from dicomnode.config.pipelines import CompleteSettings
 from dicomnode.errors import Cause
-from dicomnode.records import DeliveryState, Job, State
+from dicomnode.records import DeliveryState, InstanceRef, Job, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.jobs import move
-from dicomnode.worklist.tables import deliveries, instances, jobs, results, studies
+from dicomnode.worklist.results import ref_of
+from dicomnode.worklist.tables import deliveries, instances, jobs, matches, results, studies
 
 __all__ = [
+    "Arriving",
     "Completeness",
     "Waiting",
+    "arriving",
     "close",
     "completeness",
     "expect",
@@ -24,6 +28,7 @@ __all__ = [
     "last_received",
     "results_at",
     "waiting",
+    "waits_for",
 ]
 
 
@@ -34,6 +39,15 @@ class Waiting:
     job: Job
     calling_ae: str  #: who sent the last image
     last_received_at: datetime  #: aware, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arriving:
+    """An image of a job that waits for more."""
+
+    instance_id: int  #: in order of arrival
+    pipeline: str
+    image: InstanceRef
 
 
 class Completeness(Enum):
@@ -57,6 +71,26 @@ def waiting(tx: Connection, *, quiet_since: datetime | None = None) -> list[Wait
             calling_ae=row["calling_ae"],
             last_received_at=row["last_received_at"],
         )
+        for row in rows.mappings()
+    ]
+
+
+def arriving(tx: Connection, *, after: tuple[int, str] = (0, ""), limit: int) -> list[Arriving]:
+    """Images of waiting jobs, in order of arrival, behind an image's number and its pipeline."""
+    number, pipeline = after
+    behind = (instances.c.id > number) | (
+        (instances.c.id == number) & (matches.c.pipeline > pipeline)
+    )
+    its_job = (jobs.c.study_uid == instances.c.study_uid) & (jobs.c.pipeline == matches.c.pipeline)
+    rows = tx.execute(
+        sa.select(instances, matches.c.pipeline)
+        .select_from(instances.join(matches).join(jobs, its_job))
+        .where(jobs.c.state == State.WAITING, instances.c.id >= number, behind)
+        .order_by(instances.c.id, matches.c.pipeline)
+        .limit(limit)
+    )
+    return [
+        Arriving(instance_id=row["id"], pipeline=row["pipeline"], image=ref_of(row))
         for row in rows.mappings()
     ]
 
@@ -89,6 +123,14 @@ def last_received(tx: Connection, study_uids: Collection[str]) -> dict[str, date
     found = sa.select(studies.c.study_uid, studies.c.last_received_at)
     rows = tx.execute(found.where(studies.c.study_uid.in_(study_uids)))
     return {row.study_uid: row.last_received_at for row in rows}
+
+
+def waits_for(job: Job, last_received_at: datetime, rules: CompleteSettings) -> str:
+    """Such as "waits for 10 s quiet", or "12 of 20 images, waits until 14:05:00"."""
+    if job.expected is None or job.received >= job.expected:
+        return f"waits for {rules.quiet_s:g} s quiet"
+    until = last_received_at + timedelta(seconds=rules.limit_s)
+    return f"{job.received} of {job.expected} images, waits until {until.astimezone():%H:%M:%S}"
 
 
 def expect(tx: Connection, study_uid: str, expected: int) -> None:

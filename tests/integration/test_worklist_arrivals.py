@@ -6,7 +6,7 @@ import pytest
 
 from dicomnode.records import Job, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import arrivals, history, jobs, queue, studies
+from dicomnode.worklist import arrivals, by_hand, history, jobs, studies
 from dicomnode.worklist.arrivals import Entry
 from dicomnode.worklist.tables import instances
 from dicomnode.worklist.tables import studies as study_rows
@@ -218,7 +218,7 @@ def test_an_image_for_a_held_job_leaves_it_to_the_person(database: Database) -> 
 
 def test_an_image_for_a_cancelled_job_changes_nothing_about_it(database: Database) -> None:
     with database.transaction() as tx:
-        job = queue.cancel(tx, waiting_job(tx).id, now=NOW)
+        job = by_hand.cancel(tx, waiting_job(tx).id, now=NOW)
         assert enter(tx, 2) is Entry.NEW
         assert newest(tx).state is State.CANCELLED
         assert newest(tx).id == job.id
@@ -267,7 +267,7 @@ def test_close_lets_a_job_wait_when_an_image_came_since_it_was_read(database: Da
 def test_close_leaves_a_job_alone_that_waits_no_more(database: Database) -> None:
     with database.transaction() as tx:
         job = waiting_job(tx)
-        queue.cancel(tx, job.id, now=NOW)
+        by_hand.cancel(tx, job.id, now=NOW)
         assert not studies.close(tx, job, State.READY, now=NOW)
         assert newest(tx).state is State.CANCELLED
 

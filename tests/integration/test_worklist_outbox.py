@@ -13,7 +13,7 @@ from dicomnode.records import (
     Verdict,
 )
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, outbox, queue, results
+from dicomnode.worklist import by_hand, history, jobs, outbox, queue, results
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
     NOW,
@@ -247,7 +247,7 @@ def test_an_answer_that_comes_after_the_cancelling_changes_no_state_but_is_told(
     with database.transaction() as tx:
         job = reported_job(tx)
         capture, report = owed(tx)
-        queue.cancel(tx, job.id, now=after(1))
+        by_hand.cancel(tx, job.id, now=after(1))
         say(tx, capture, Verdict.STORED, "stored", now=after(2))
         outbox.give_back(tx, [report], "hung up", give_up_after_s=3600, now=after(3))
 

@@ -6,7 +6,7 @@ import pytest
 from dicomnode.errors import Cause, LeaseLost, NotFound, WrongStep
 from dicomnode.records import Job, Presence, ResultKind, Score, State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import history, jobs, outbox, queue, results, studies
+from dicomnode.worklist import by_hand, history, jobs, outbox, queue, results, studies
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
     NOW,
@@ -272,8 +272,8 @@ def test_an_unknown_number_is_not_found(database: Database) -> None:
         looks: list[Callable[[], Job]] = [
             lambda: jobs.get(tx, 99),
             lambda: jobs.get(tx, 99, lock=True),
-            lambda: queue.retry(tx, 99, now=NOW),
-            lambda: queue.cancel(tx, 99, now=NOW),
+            lambda: by_hand.retry(tx, 99, now=NOW),
+            lambda: by_hand.cancel(tx, 99, now=NOW),
         ]
         for look in looks:
             with pytest.raises(NotFound, match="no job 99"):

@@ -12,7 +12,7 @@ import pytest
 from dicomnode.errors import LeaseLost, NotAnalysable, WrongStep
 from dicomnode.records import Job, ResultKind, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import arrivals, jobs, queue, recall, results, retention, studies
+from dicomnode.worklist import arrivals, by_hand, jobs, queue, recall, results, retention, studies
 from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
@@ -57,7 +57,7 @@ def race(
             done = first(tx)
             other = pool.submit(take_second)
             wait([other], timeout=_HEAD_START_S)
-        return done, other.result(timeout=10)
+        return done, other.result(timeout=60)
 
 
 # --- images and those who take jobs ---------------------------------------------------------
@@ -150,7 +150,7 @@ def test_an_image_that_comes_while_a_job_is_cancelled_leaves_it_cancelled(
     with database.transaction() as tx:
         job = ready_job(tx)
 
-    race(database, lambda tx: queue.cancel(tx, job.id, now=NOW), lambda tx: enter(tx, 2))
+    race(database, lambda tx: by_hand.cancel(tx, job.id, now=NOW), lambda tx: enter(tx, 2))
 
     with database.reading() as tx:
         (only,) = jobs.listed(tx)
@@ -162,14 +162,14 @@ def test_a_job_is_not_retried_while_an_image_makes_the_next_revision(database: D
         job = failed_job(tx)
 
     with pytest.raises(WrongStep, match="superseded"):
-        race(database, lambda tx: enter(tx, 2), lambda tx: queue.retry(tx, job.id, now=NOW))
+        race(database, lambda tx: enter(tx, 2), lambda tx: by_hand.retry(tx, job.id, now=NOW))
 
 
 def test_an_image_that_comes_while_a_job_is_retried_is_in_that_job(database: Database) -> None:
     with database.transaction() as tx:
         job = failed_job(tx)
 
-    race(database, lambda tx: queue.retry(tx, job.id, now=NOW), lambda tx: enter(tx, 2))
+    race(database, lambda tx: by_hand.retry(tx, job.id, now=NOW), lambda tx: enter(tx, 2))
 
     with database.reading() as tx:
         (only,) = jobs.listed(tx)
@@ -189,7 +189,7 @@ def test_who_cancels_a_job_that_was_just_delivered_is_told_so(database: Database
         race(
             database,
             lambda tx: say(tx, report, Verdict.STORED),
-            lambda tx: queue.cancel(tx, job.id, now=NOW),
+            lambda tx: by_hand.cancel(tx, job.id, now=NOW),
         )
 
 
@@ -201,7 +201,7 @@ def test_the_last_answer_and_the_cancelling_do_not_block_each_other(database: Da
 
     race(
         database,
-        lambda tx: queue.cancel(tx, job.id, now=NOW),
+        lambda tx: by_hand.cancel(tx, job.id, now=NOW),
         lambda tx: say(tx, report, Verdict.STORED),
     )
 
@@ -216,7 +216,7 @@ def test_results_are_not_owed_for_a_job_that_is_being_cancelled(database: Databa
     with pytest.raises(LeaseLost):
         race(
             database,
-            lambda tx: queue.cancel(tx, job.id, now=NOW),
+            lambda tx: by_hand.cancel(tx, job.id, now=NOW),
             lambda tx: queue.finish(tx, job, make_results(job), wanted("pacs"), now=NOW),
         )
 
@@ -244,6 +244,13 @@ def test_a_model_that_is_recalled_while_a_job_ends_finds_its_results_or_stops_it
 
     with pytest.raises(NotAnalysable, match=f"{MODEL} was recalled: safety"):
         race(database, stop, finish(second))
+
+    several = [
+        replace(result, model="both@1", members=(MODEL, "other@1"))
+        for result in make_results(second)
+    ]
+    with pytest.raises(NotAnalysable, match=f"{MODEL} was recalled"), database.transaction() as tx:
+        queue.finish(tx, second, several, wanted("pacs"), now=NOW)
 
     with database.reading() as tx:
         assert not results.exist_for(tx, second)
@@ -375,16 +382,16 @@ def test_an_image_that_comes_while_its_study_is_removed_stays(database: Database
 
 def test_a_study_is_not_removed_while_its_job_is_retried(database: Database) -> None:
     with database.transaction() as tx:
-        job = queue.cancel(tx, waiting_job(tx).id, now=NOW)
+        job = by_hand.cancel(tx, waiting_job(tx).id, now=NOW)
 
-    _, removed = race(database, lambda tx: queue.retry(tx, job.id, now=NOW), remove_old)
+    _, removed = race(database, lambda tx: by_hand.retry(tx, job.id, now=NOW), remove_old)
 
     assert removed == []
 
 
 def test_a_job_is_not_retried_while_its_images_are_removed(database: Database) -> None:
     with database.transaction() as tx:
-        job = queue.cancel(tx, waiting_job(tx).id, now=NOW)
+        job = by_hand.cancel(tx, waiting_job(tx).id, now=NOW)
 
     with pytest.raises(WrongStep, match="were removed"):
-        race(database, remove_old, lambda tx: queue.retry(tx, job.id, now=NOW))
+        race(database, remove_old, lambda tx: by_hand.retry(tx, job.id, now=NOW))

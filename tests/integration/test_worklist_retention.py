@@ -4,7 +4,7 @@ import pytest
 
 from dicomnode.records import Job, State
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, queue, results, retention, studies
+from dicomnode.worklist import by_hand, history, jobs, results, retention, studies
 from dicomnode.worklist.arrivals import Entry
 from tests.factories import STUDY_UID, uid
 from tests.worklist import (
@@ -25,7 +25,7 @@ from tests.worklist import (
 
 
 def cancelled_job(tx: Connection) -> Job:
-    return queue.cancel(tx, waiting_job(tx).id, now=NOW)
+    return by_hand.cancel(tx, waiting_job(tx).id, now=NOW)
 
 
 def incomplete_job(tx: Connection) -> Job:

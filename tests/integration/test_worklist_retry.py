@@ -5,7 +5,7 @@ import pytest
 from dicomnode.errors import Cause, WrongStep
 from dicomnode.records import DeliveryState, Job, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import history, jobs, outbox, queue, results, retention, studies
+from dicomnode.worklist import by_hand, history, jobs, outbox, queue, results, retention, studies
 from tests.factories import STUDY_UID
 from tests.worklist import (
     NOW,
@@ -42,14 +42,14 @@ def test_what_has_not_ended_badly_cannot_be_retried(
     with database.transaction() as tx:
         job = make(tx)
         with pytest.raises(WrongStep):
-            queue.retry(tx, job.id, now=NOW)
+            by_hand.retry(tx, job.id, now=NOW)
         assert jobs.get(tx, job.id) == job
 
 
 def test_a_failed_job_is_done_again_from_the_beginning(database: Database) -> None:
     with database.transaction() as tx:
         job = failed_job(tx)
-        again = queue.retry(tx, job.id, now=after(5))
+        again = by_hand.retry(tx, job.id, now=after(5))
         assert (again.state, again.attempts, again.reason) == (State.READY, 0, "")
         taken = claim(tx, now=after(5))
         assert taken is not None
@@ -59,7 +59,7 @@ def test_a_failed_job_is_done_again_from_the_beginning(database: Database) -> No
 
 def test_an_incomplete_job_that_is_retried_is_marked_partial(database: Database) -> None:
     with database.transaction() as tx:
-        again = queue.retry(tx, incomplete_job(tx).id, now=NOW)
+        again = by_hand.retry(tx, incomplete_job(tx).id, now=NOW)
         assert (again.state, again.partial) == (State.READY, True)
         assert len(jobs.images(tx, again)) == 1
 
@@ -69,14 +69,14 @@ def test_what_was_not_analysed_is_done_again_as_a_revision_that_supersedes_the_n
 ) -> None:
     with database.transaction() as tx:
         told = not_analysed_job(tx, images=2)
-        again = queue.retry(tx, told.id, now=after(5))
+        again = by_hand.retry(tx, told.id, now=after(5))
         assert (again.state, again.revision, again.ready_at) == (State.READY, 2, after(5))
         assert (again.refused, again.reason, again.partial) == (None, "", False)
         assert jobs.images(tx, again) == jobs.images(tx, told)
         assert results.reports_before(tx, again) == [make_results(told)[1].ref]
         assert jobs.get(tx, told.id) == told
         with pytest.raises(WrongStep, match=f"superseded by job {again.id}"):
-            queue.retry(tx, told.id, now=after(6))
+            by_hand.retry(tx, told.id, now=after(6))
 
 
 def test_a_short_study_that_was_not_analysed_is_done_by_hand_and_marked_partial(
@@ -89,7 +89,16 @@ def test_a_short_study_that_was_not_analysed_is_done_by_hand_and_marked_partial(
         assert (job.refused, job.because) == (Cause.INCOMPLETE, "1 of 2 images came")
         finish_refused(tx, job, Cause.INCOMPLETE, Verdict.STORED)
         assert jobs.get(tx, job.id).state is State.NOT_ANALYSED
-        assert queue.retry(tx, job.id, now=NOW).partial
+        assert by_hand.retry(tx, job.id, now=NOW).partial
+
+
+def test_a_study_without_a_view_that_the_model_needs_is_whole_when_it_is_tried_again(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        job = running_job(tx)
+        finish_refused(tx, job, Cause.INCOMPLETE, Verdict.STORED)
+        assert not by_hand.retry(tx, job.id, now=NOW).partial
 
 
 def test_a_notice_that_was_refused_is_sent_again_and_keeps_its_reason(database: Database) -> None:
@@ -97,7 +106,7 @@ def test_a_notice_that_was_refused_is_sent_again_and_keeps_its_reason(database: 
         job = running_job(tx)
         finish_refused(tx, job, Cause.VIEW, Verdict.NEVER)
         assert jobs.get(tx, job.id).reason == "pacs: never"
-        again = queue.retry(tx, job.id, now=NOW)
+        again = by_hand.retry(tx, job.id, now=NOW)
         assert (again.state, again.reason) == (State.REPORTED, "not frontal")
         for item in owed(tx):
             say(tx, item, Verdict.STORED)
@@ -119,15 +128,15 @@ def test_a_held_job_is_looked_at_again_with_all_images_that_came(database: Datab
         enter(tx, 2)
         assert jobs.get(tx, job.id).state is State.HELD
         assert claim(tx, now=after(1000)) is None
-        again = queue.retry(tx, job.id, now=NOW)
+        again = by_hand.retry(tx, job.id, now=NOW)
         assert (again.id, again.state, again.reason) == (job.id, State.READY, "")
         assert len(jobs.images(tx, again)) == 2
 
 
 def test_a_refused_job_that_is_retried_is_analysed(database: Database) -> None:
     with database.transaction() as tx:
-        job = queue.cancel(tx, refused_job(tx).id, now=NOW)
-        again = queue.retry(tx, job.id, now=NOW)
+        job = by_hand.cancel(tx, refused_job(tx).id, now=NOW)
+        again = by_hand.retry(tx, job.id, now=NOW)
         assert (again.refused, again.because, again.partial) == (None, "", True)
 
 
@@ -135,9 +144,9 @@ def test_a_cancelled_job_that_is_retried_takes_the_images_that_came_meanwhile(
     database: Database,
 ) -> None:
     with database.transaction() as tx:
-        job = queue.cancel(tx, waiting_job(tx).id, now=NOW)
+        job = by_hand.cancel(tx, waiting_job(tx).id, now=NOW)
         enter(tx, 2)
-        again = queue.retry(tx, job.id, now=NOW)
+        again = by_hand.retry(tx, job.id, now=NOW)
         assert (again.state, again.ready_at) == (State.READY, NOW)
         assert len(jobs.images(tx, again)) == 2
 
@@ -147,7 +156,7 @@ def test_an_undelivered_job_that_is_retried_sends_again_only_what_was_refused(
 ) -> None:
     with database.transaction() as tx:
         job = undelivered_job(tx)
-        again = queue.retry(tx, job.id, now=after(7200))
+        again = by_hand.retry(tx, job.id, now=after(7200))
         assert (again.state, again.reason) == (State.REPORTED, "")
         (report,) = owed(tx, now=after(7200))
         say(tx, report, Verdict.LATER, now=after(7201))
@@ -163,8 +172,8 @@ def test_a_job_cancelled_after_its_results_were_made_sends_those_when_retried(
     with database.transaction() as tx:
         job = reported_job(tx)
         owed(tx)
-        queue.cancel(tx, job.id, now=NOW)
-        again = queue.retry(tx, job.id, now=after(1))
+        by_hand.cancel(tx, job.id, now=NOW)
+        again = by_hand.retry(tx, job.id, now=after(1))
         assert again.state is State.REPORTED
         assert len(owed(tx, holder="another node", now=after(1))) == 2
 
@@ -174,7 +183,7 @@ def test_a_job_that_a_later_revision_supersedes_is_not_retried(database: Databas
         job = failed_job(tx)
         enter(tx, 2)
         with pytest.raises(WrongStep, match=f"superseded by job {job.id + 1}"):
-            queue.retry(tx, job.id, now=NOW)
+            by_hand.retry(tx, job.id, now=NOW)
 
 
 def test_a_job_whose_images_are_gone_is_not_retried(database: Database) -> None:
@@ -182,7 +191,7 @@ def test_a_job_whose_images_are_gone_is_not_retried(database: Database) -> None:
         job = incomplete_job(tx)
         retention.forget(tx, STUDY_UID, now=NOW)
         with pytest.raises(WrongStep, match="were removed"):
-            queue.retry(tx, job.id, now=NOW)
+            by_hand.retry(tx, job.id, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +211,7 @@ def test_what_is_not_over_can_be_cancelled(
     database: Database, make: Callable[[Connection], Job]
 ) -> None:
     with database.transaction() as tx:
-        job = queue.cancel(tx, make(tx).id, now=after(1))
+        job = by_hand.cancel(tx, make(tx).id, now=after(1))
         assert (job.state, job.reason) == (State.CANCELLED, "cancelled by hand")
         assert claim(tx, now=after(1000)) is None
         assert owed(tx, now=after(1000)) == []
@@ -213,8 +222,8 @@ def test_what_is_not_over_can_be_cancelled(
 def test_what_is_over_cannot_be_cancelled(database: Database) -> None:
     with database.transaction() as tx:
         delivered = delivered_job(tx)
-        cancelled = queue.cancel(tx, failed_job(tx, study_uid="1.2.3").id, now=NOW)
+        cancelled = by_hand.cancel(tx, failed_job(tx, study_uid="1.2.3").id, now=NOW)
         told = not_analysed_job(tx, study_uid="1.2.4")
         for job in (delivered, cancelled, told):
             with pytest.raises(WrongStep):
-                queue.cancel(tx, job.id, now=NOW)
+                by_hand.cancel(tx, job.id, now=NOW)

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ from alembic.migration import MigrationContext
 
 from dicomnode.records import State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import jobs, results
+from dicomnode.worklist import criteria, findings, jobs, results, search
 from dicomnode.worklist.schema import is_there, upgrade
 from dicomnode.worklist.tables import metadata
 from tests.postgres import Postgres
@@ -103,6 +104,25 @@ def test_a_worklist_of_the_first_version_keeps_its_jobs_and_results(empty_url: s
         (made,) = results.listed(tx)
         assert (job.state, job.refused, job.because) == (State.DELIVERED, None, "")
         assert (made.model, made.withdrawn_at, made.ref.sop_instance_uid) == ("", None, "1.2.3.4")
+    database.close()
+
+
+def test_what_earlier_results_said_is_searched_too(empty_url: str) -> None:
+    database = Database(empty_url)
+    upgrade(database, to="0005")
+    present, absent = ({"probability": 0.75, "presence": each} for each in ("present", "absent"))
+    said = json.dumps({"nodule": present, "mass": absent, "left épanchement": present})
+    row = {"study_uid": "1.2.3", "at": "2025-01-02 00:00:00", "state": "delivered"}
+    with database.transaction() as tx:
+        for statement in _FIRST_ROWS:
+            tx.execute(sa.text(statement), row)
+        tx.execute(sa.text("UPDATE results SET summary = :said"), {"said": said})
+
+    upgrade(database)
+
+    with database.transaction() as tx:
+        assert findings.of_jobs(tx, [1]) == {1: {"nodule": 0.75, "left épanchement": 0.75}}
+        assert search.search(tx, criteria.Wanted(finding="nodule")).study_uids == ("1.2.3",)
     database.close()
 
 

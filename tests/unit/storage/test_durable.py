@@ -23,7 +23,7 @@ def waiting(
     def slow(folder: Path) -> None:
         syncs.append(folder)
         begun.release()
-        go_on.wait(5)
+        go_on.wait(60)
         ends(len(syncs))
 
     monkeypatch.setattr(durable, "sync_folder", slow)
@@ -45,7 +45,7 @@ def test_callers_who_wait_together_share_one_sync(
 ) -> None:
     with waiting(tmp_path, monkeypatch, lambda number: None) as later:
         for call in later:
-            call.result(5)
+            call.result(60)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_sync_that_fails_fails_for_all_who_waited_for_it(
     with waiting(tmp_path, monkeypatch, fail) as later:
         for call in later:
             with pytest.raises(told):
-                call.result(5)
+                call.result(60)
 
 
 def test_a_lock_that_could_not_be_taken_is_free(tmp_path: Path) -> None:
@@ -79,6 +79,6 @@ def test_a_lock_that_could_not_be_taken_is_free(tmp_path: Path) -> None:
 
     taken = threading.Thread(target=take, daemon=True)
     taken.start()
-    taken.join(5)
+    taken.join(60)
 
     assert not taken.is_alive()

@@ -257,6 +257,26 @@ def test_a_result_is_written_once(store: ObjectStore, tmp_path: Path) -> None:
     assert files(tmp_path) == [f"results/{STUDY_UID}/{NAME}.dcm"]
 
 
+def test_results_of_one_job_are_written_under_synced_names_and_the_first_stay(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.keep_result(STUDY_UID, NAME, ONE)
+    synced: list[tuple[str, list[str]]] = []
+
+    def sync(folder: Path) -> None:
+        synced.append((folder.name, files(tmp_path)))
+
+    monkeypatch.setattr("dicomnode.storage.objects.sync_folder", sync)
+    second = uid("second")
+
+    store.keep_results(STUDY_UID, {NAME: OTHER, second: OTHER})
+
+    there = sorted(f"results/{STUDY_UID}/{name}.dcm" for name in (NAME, second))
+    assert synced == [(STUDY_UID, there), ("results", there)]
+    assert store.path_of_result(STUDY_UID, NAME).read_bytes() == ONE
+    assert store.path_of_result(STUDY_UID, second).read_bytes() == OTHER
+
+
 def test_a_removed_study_leaves_others_alone(store: ObjectStore, tmp_path: Path) -> None:
     keep(store, ONE)
     settle_oldest(store)

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import arrivals, queue
+from dicomnode.worklist import arrivals, by_hand
 from dicomnode.worklist.arrivals import Arrival, Entry
 from dicomnode.worklist.tables import history, instances, jobs, matches, metadata, studies
 from tests.factories import uid
@@ -55,7 +55,7 @@ BEGINNINGS: dict[str, Callable[[Connection], object]] = {
     "ready": lambda tx: ready_job(tx, study_uid=HERE),
     "running": lambda tx: running_job(tx, study_uid=HERE),
     "delivered": lambda tx: delivered_job(tx, study_uid=HERE),
-    "cancelled": lambda tx: queue.cancel(tx, waiting_job(tx, study_uid=HERE).id, now=NOW),
+    "cancelled": lambda tx: by_hand.cancel(tx, waiting_job(tx, study_uid=HERE).id, now=NOW),
 }
 
 

@@ -22,13 +22,15 @@ from hypothesis.stateful import (
 from dicomnode.errors import Cause, LeaseLost, WrongStep
 from dicomnode.records import Delivery, DeliveryState, Job, Result, ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import jobs, outbox, queue, recall, results, studies
+from dicomnode.worklist import by_hand, jobs, outbox, queue, recall, results, studies
 from dicomnode.worklist.arrivals import Entry
 from dicomnode.worklist.states import MOVES
 from dicomnode.worklist.tables import history, matches, metadata
+from tests.factories import STUDY_UID
 from tests.worklist import (
     MODEL,
     NOW,
+    PIPELINE,
     claim,
     delivered_job,
     enter,
@@ -58,6 +60,14 @@ ANSWERS = (Verdict.STORED, Verdict.STORED, Verdict.LATER, Verdict.NEVER)
 STARTS = (
     *(waiting_job, ready_job, running_job, reported_job, delivered_job, refused_job),
     *(not_analysed_job, held_job, failed_job, undelivered_job),
+)
+ACTS = (
+    by_hand.retry,
+    by_hand.retry,
+    by_hand.cancel,
+    lambda tx, job_id, now: by_hand.hurry(tx, job_id, by_hand.next_place(tx), now=now),
+    lambda tx, job_id, now: by_hand.resend(tx, job_id, wanted("pacs", "new"), now=now),
+    lambda tx, _, now: by_hand.process(tx, STUDY_UID, PIPELINE, priority=0, now=now),
 )
 #: A person decides what becomes of such a job; images that come meanwhile count from then on.
 LEFT_ALONE = (State.CANCELLED, State.HELD)
@@ -187,7 +197,7 @@ class OneStudy(RuleBasedStateMachine):
         self.in_flight = []
 
     @precondition(lambda self: self.images == MOST_IMAGES)
-    @rule(data=st.data(), what=st.sampled_from([queue.retry, queue.retry, queue.cancel]))
+    @rule(data=st.data(), what=st.sampled_from(ACTS))
     def a_person_acts(self, data: st.DataObject, what: Callable[..., Job]) -> None:
         with self.step() as tx:
             chosen = data.draw(st.sampled_from(jobs.listed(tx)))

@@ -26,6 +26,8 @@ ARROWS = {
     ("reported", "undelivered"),
     ("reported", "cancelled"),
     ("delivered", "reported"),
+    ("not-analysed", "reported"),
+    ("withdrawn", "reported"),
     ("incomplete", "waiting"),
     ("incomplete", "ready"),
     ("incomplete", "cancelled"),

@@ -1,0 +1,167 @@
+"""How things stand: the node, its machine, its peers, and the configurations that were in force.
+
+The node writes this about itself and the page reads it; the page writes the configurations too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from dicomnode.config.load import digest_of
+from dicomnode.errors import NotFound
+from dicomnode.storage.database import Connection, one_at_a_time
+from dicomnode.worklist.tables import configurations, nodes, peer_health, samples
+
+__all__ = [
+    "Configuration",
+    "Node",
+    "PeerHealth",
+    "Sample",
+    "add_sample",
+    "echoed",
+    "listed",
+    "newest",
+    "nodes_known",
+    "of",
+    "peers",
+    "remember",
+    "report",
+    "samples_since",
+]
+
+_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node that works on this worklist, and what it has in force."""
+
+    holder: str  #: AE title @ machine
+    version: str
+    port: int  #: that it listens on for associations
+    started_at: datetime
+    seen_at: datetime  #: every ten seconds or so, while it lives
+    digest: str  #: of the configuration in force, as `Configuration.digest`
+    mistakes: tuple[str, ...] = ()  #: of the files as they are now; then an older set is in force
+    restart: tuple[str, ...] = ()  #: keys that were changed and count after a restart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """The node's machine in one minute."""
+
+    holder: str
+    at: datetime
+    cpu: float  #: share of all cores that was busy, 0 to 1
+    gpu: float | None  #: share of the GPUs, 0 to 1; None where there is none
+    memory_bytes: int  #: in use by the node's processes, in all
+    disk_free_bytes: int  #: where the objects are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerHealth:
+    """What a peer said when it was last asked whether it hears us (C-ECHO)."""
+
+    peer: str
+    echoed_at: datetime
+    problem: str  #: in words; empty where it heard us
+    heard_at: datetime | None  #: when it last did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """One set of files that was in force."""
+
+    id: int
+    at: datetime
+    user: str  #: who saved it; empty: by hand, in the files
+    note: str
+    digest: str  #: as `config.load.digest_of`
+    files: Mapping[str, str]  #: texts by name, such as peers/pacs.toml
+
+
+def report(tx: Connection, node: Node) -> None:
+    """Say how a node stands; one that has not been seen for a week is forgotten."""
+    row = asdict(node) | {"mistakes": list(node.mistakes), "restart": list(node.restart)}
+    _put(tx, nodes, nodes.c.holder, row)
+    tx.execute(sa.delete(nodes).where(nodes.c.seen_at < node.seen_at - _KEPT))
+
+
+def nodes_known(tx: Connection) -> list[Node]:
+    """Every node, the one that was seen last first."""
+    rows = tx.execute(sa.select(nodes).order_by(nodes.c.seen_at.desc())).mappings()
+    lists = ("mistakes", "restart")
+    return [Node(**dict(row) | {name: tuple(row[name]) for name in lists}) for row in rows]
+
+
+def add_sample(tx: Connection, sample: Sample) -> None:
+    """Keep a sample, and of its machine those of a week; one of a moment that has one is lost."""
+    mine = samples.c.holder == sample.holder
+    tx.execute(sa.delete(samples).where(mine, samples.c.at < sample.at - _KEPT))
+    if not tx.execute(sa.select(samples.c.at).where(mine, samples.c.at == sample.at)).first():
+        tx.execute(sa.insert(samples).values(asdict(sample)))
+
+
+def samples_since(tx: Connection, since: datetime, holder: str) -> list[Sample]:
+    """What a node's machine did from a moment on, oldest first."""
+    wanted = sa.select(samples).where(samples.c.holder == holder, samples.c.at >= since)
+    return [Sample(**row) for row in tx.execute(wanted.order_by(samples.c.at)).mappings()]
+
+
+def echoed(tx: Connection, peer: str, problem: str, *, now: datetime) -> None:
+    """Note how a peer answered a C-ECHO; `problem` is empty where it heard us."""
+    row = {"peer": peer, "echoed_at": now, "problem": problem}
+    _put(tx, peer_health, peer_health.c.peer, row if problem else row | {"heard_at": now})
+
+
+def peers(tx: Connection) -> dict[str, PeerHealth]:
+    """How each peer that was ever asked answered, by name; the configuration says who counts."""
+    rows = tx.execute(sa.select(peer_health)).mappings()
+    return {row["peer"]: PeerHealth(**row) for row in rows}
+
+
+def remember(
+    tx: Connection, files: Mapping[str, str], user: str, note: str, *, now: datetime
+) -> None:
+    """Write down a configuration, unless it is the newest one already.
+
+    Who changes the files calls this first and writes them in the same transaction: the node, which
+    calls it when it finds them, waits for its end, and then there is nothing left to write down.
+    """
+    one_at_a_time(tx, "configurations")
+    digest = digest_of(files)
+    last = sa.select(configurations.c.digest).order_by(configurations.c.id.desc()).limit(1)
+    if tx.execute(last).scalar_one_or_none() == digest:
+        return
+    row = {"at": now, "user": user, "note": note, "digest": digest, "files": dict(files)}
+    tx.execute(sa.insert(configurations).values(row))
+
+
+def newest(tx: Connection) -> Configuration | None:
+    """The configuration that was written down last."""
+    return next(iter(listed(tx, limit=1)), None)
+
+
+def listed(tx: Connection, *, before: int = 0, limit: int = 50) -> list[Configuration]:
+    """Configurations, newest first; those before the one of a number."""
+    wanted = sa.select(configurations).order_by(configurations.c.id.desc()).limit(limit)
+    if before:
+        wanted = wanted.where(configurations.c.id < before)
+    return [Configuration(**row) for row in tx.execute(wanted).mappings()]
+
+
+def of(tx: Connection, number: int) -> Configuration:
+    """The configuration of this number; NotFound where there is none."""
+    wanted = sa.select(configurations).where(configurations.c.id == number)
+    row = tx.execute(wanted).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"there is no configuration {number}")
+    return Configuration(**row)
+
+
+def _put(tx: Connection, table: sa.Table, key: sa.Column[str], row: Mapping[str, object]) -> None:
+    """Change the row of this key, or make it; each has one writer."""
+    if not tx.execute(sa.update(table).where(key == row[key.name]).values(row)).rowcount:
+        tx.execute(sa.insert(table).values(row))

@@ -1,0 +1,183 @@
+"""What the worklist already knows and an audit trail has to tell: deeds, arrivals, deliveries.
+
+Each is read by number, after a place that is remembered for each receiver of messages.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from dicomnode.records import DeliveryState
+from dicomnode.storage.database import Connection
+from dicomnode.worklist.audit import Entry
+from dicomnode.worklist.tables import (
+    associations,
+    audit,
+    audit_places,
+    history,
+    instances,
+    results,
+    studies,
+)
+
+__all__ = [
+    "Arrived",
+    "Sent",
+    "Who",
+    "address_of",
+    "arrived",
+    "behind",
+    "deeds",
+    "keep_place",
+    "newest",
+    "place",
+    "sent",
+    "who",
+]
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """An object that came in."""
+
+    study_uid: str
+    calling_ae: str
+    at: datetime
+    sop_class_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A result that a peer took, or refused for good."""
+
+    study_uid: str
+    peer: str
+    at: datetime
+    sop_class_uid: str
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """Whose a study is."""
+
+    patient_id: str
+    accession_number: str
+
+
+def place(tx: Connection, sink: str) -> Mapping[str, Any] | None:
+    """What `keep_place` was given last for a receiver; None for one that is new."""
+    found = sa.select(audit_places.c.place).where(audit_places.c.sink == sink)
+    value: Mapping[str, Any] | None = tx.execute(found).scalar_one_or_none()
+    return value
+
+
+def keep_place(tx: Connection, sink: str, value: Mapping[str, Any], *, now: datetime) -> None:
+    """Remember how far a receiver was told."""
+    row = {"sink": sink, "at": now, "place": dict(value)}
+    mine = audit_places.c.sink == sink
+    if not tx.execute(sa.update(audit_places).where(mine).values(row)).rowcount:
+        tx.execute(sa.insert(audit_places).values(row))
+
+
+def newest(tx: Connection) -> tuple[int, int]:
+    """The largest numbers of an object and of a line of history; 0 where there is none."""
+    last = [tx.scalar(sa.select(sa.func.max(table.c.id))) for table in (instances, history)]
+    return last[0] or 0, last[1] or 0
+
+
+def behind(tx: Connection, sink: str) -> int:
+    """About how many lines of the worklist a receiver was not told of; 0 for one that is new."""
+    kept = place(tx, sink)
+    if kept is None:
+        return 0
+    instance, line = newest(tx)
+    deed = tx.scalar(sa.select(sa.func.max(audit.c.id))) or 0
+    told = (kept["arrived"], kept["history"]["after"], kept["deeds"]["after"])
+    return sum(
+        max(0, last - so_far) for last, so_far in zip((instance, line, deed), told, strict=True)
+    )
+
+
+def deeds(
+    tx: Connection, after: int, also: Collection[int], *, limit: int
+) -> list[tuple[int, Entry]]:
+    """Lines of the table `audit` after a number, and those of some numbers before it, in order."""
+    wanted = sa.select(audit).where(_after(audit, after, also)).order_by(audit.c.id).limit(limit)
+    rows = [dict(row) for row in tx.execute(wanted).mappings()]
+    return [(row.pop("id"), Entry(**row)) for row in rows]
+
+
+def arrived(tx: Connection, after: int, *, limit: int) -> list[tuple[int, Arrived]]:
+    """Objects after a number, in order; results of ours that came back are among them."""
+    names = ("id", "study_uid", "calling_ae", "sop_class_uid")
+    columns = [*(instances.c[name] for name in names), instances.c.received_at.label("at")]
+    wanted = sa.select(*columns).where(instances.c.id > after).order_by(instances.c.id)
+    rows = [dict(row) for row in tx.execute(wanted.limit(limit)).mappings()]
+    return [(row.pop("id"), Arrived(**row)) for row in rows]
+
+
+def sent(
+    tx: Connection, after: int, also: Collection[int], *, limit: int
+) -> list[tuple[int, Sent | None]]:
+    """Lines of history likewise; None for one that tells of no delivery."""
+    wanted = sa.select(history).where(_after(history, after, also))
+    rows = tx.execute(wanted.order_by(history.c.id).limit(limit)).all()
+    told = [row for row in rows if row.event in (DeliveryState.SENT, DeliveryState.REFUSED)]
+    kinds = _sop_classes(tx, {row.job_id for row in told})
+    found: dict[int, Sent] = {}
+    for row in told:
+        kind, _, said = row.detail.partition(" to ")  # as outbox.record writes it
+        found[row.id] = Sent(
+            study_uid=row.study_uid,
+            peer=said.partition(":")[0],
+            at=row.at,
+            sop_class_uid=kinds.get((row.job_id, kind), ""),
+            taken=row.event == DeliveryState.SENT,
+        )
+    return [(row.id, found.get(row.id)) for row in rows]
+
+
+def who(tx: Connection, study_uids: Iterable[str]) -> dict[str, Who]:
+    """Whose studies are, as far as they are known."""
+    columns = (studies.c.study_uid, studies.c.patient_id, studies.c.accession_number)
+    found: dict[str, Who] = {}
+    for piece in _pieces(sorted(set(study_uids))):
+        rows = tx.execute(sa.select(*columns).where(studies.c.study_uid.in_(piece)))
+        found |= {uid: Who(patient_id=whose, accession_number=no) for uid, whose, no in rows}
+    return found
+
+
+def address_of(tx: Connection, calling_ae: str, *, since: datetime, until: datetime) -> str | None:
+    """Where an AE called from at that time, where an association is known that ended."""
+    then = (associations.c.ended_at >= since) & (associations.c.at <= until)
+    wanted = sa.select(associations.c.address).where(
+        then, associations.c.calling_ae == calling_ae, associations.c.stored > 0
+    )
+    address: str | None = tx.scalar(wanted.order_by(associations.c.ended_at).limit(1))
+    return address
+
+
+def _after(table: sa.Table, after: int, also: Collection[int]) -> sa.ColumnElement[bool]:
+    later = table.c.id > after
+    return later | table.c.id.in_(sorted(also)) if also else later
+
+
+def _sop_classes(tx: Connection, job_ids: Collection[int]) -> dict[tuple[int, str], str]:
+    """SOP Class UIDs by job and kind of result."""
+    columns = (results.c.job_id, results.c.kind, results.c.sop_class_uid)
+    found: dict[tuple[int, str], str] = {}
+    for piece in _pieces(sorted(job_ids)):
+        rows = tx.execute(sa.select(*columns).where(results.c.job_id.in_(piece)))
+        found |= {(job_id, kind): sop_class for job_id, kind, sop_class in rows}
+    return found
+
+
+def _pieces(items: Sequence[_Row]) -> Iterable[Sequence[_Row]]:
+    """As many as a statement takes parameters."""
+    return (items[start : start + 500] for start in range(0, len(items), 500))
