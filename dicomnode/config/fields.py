@@ -1,9 +1,10 @@
 """The kinds of value a setting can have; each says in words what would be right."""
 
+import ipaddress
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -16,13 +17,16 @@ __all__ = [
     "AETitle",
     "AbsolutePath",
     "DatabaseURL",
+    "Host",
     "Keyword",
     "Name",
+    "Network",
     "NotEmpty",
     "Port",
     "SOPClass",
     "Section",
     "did_you_mean",
+    "section_at",
 ]
 
 
@@ -32,6 +36,18 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
     )
+
+
+def section_at(model: type[Section], way: tuple[str, ...]) -> type[Section] | None:
+    """The model of the table at `way` below that of `model`; None where it has none."""
+    for part in way:
+        field = model.model_fields.get(part)
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+        if not inner:
+            return None
+        model = inner[0]
+    return model
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -51,6 +67,15 @@ def _ae_title(text: str) -> str:
             "an AE title has only ASCII letters, digits, signs and spaces, no backslash"
         )
     return title
+
+
+def _host(text: str) -> str:
+    host = text.strip(" ")
+    if not re.fullmatch(r"[\w.:%-]*", host):
+        raise ValueError(
+            "must be a host name or an address, such as pacs.hospital.example or 10.0.0.7"
+        )
+    return host
 
 
 def _name(text: str) -> str:
@@ -107,6 +132,14 @@ def _keyword(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError("must be an address, or a network such as 10.0.0.0/8") from error
+    return text
+
+
 def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
     if not items:
         raise ValueError("must not be empty")
@@ -115,9 +148,11 @@ def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Host = Annotated[str, AfterValidator(_host)]
 DatabaseURL = Annotated[str, AfterValidator(_database_url)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 SOPClass = Annotated[str, AfterValidator(_sop_class)]
 NotEmpty = AfterValidator(_not_empty)
 Port = Annotated[int, Field(gt=0, lt=65536)]
 Name = Annotated[str, AfterValidator(_name)]
+Network = Annotated[str, AfterValidator(_network)]

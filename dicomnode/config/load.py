@@ -1,12 +1,18 @@
-"""The folder of TOML files to `Settings`; every mistake of every file is reported at once."""
+"""The folder of TOML files to `Settings`; every mistake of every file is reported at once.
 
+The files are read first, as texts, and then checked: so a set of files can be checked that is not
+written yet, and what was checked is what was read.
+"""
+
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,9 +24,10 @@ from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import ConfigError, Mistake
 from dicomnode.records import Peer
 
-__all__ = ["Settings", "load"]
+__all__ = ["Settings", "check", "digest_of", "hand_over", "handed_over", "load", "read"]
 
 _Model = TypeVar("_Model", bound=Section)
+_FILES = ("node.toml", "peers/*.toml", "pipelines/*.toml")
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
@@ -31,24 +38,91 @@ class Settings:
     node: NodeSettings
     peers: Mapping[str, Peer]  #: by name of `peers/NAME.toml`
     pipelines: Mapping[str, PipelineSettings]  #: by name of `pipelines/NAME.toml`
+    #: the texts that say so, by names such as `peers/pacs.toml`
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def called(self) -> set[str]:
+        """Names of the peers that the node opens associations to; others only send to it."""
+        asked = {name for name, peer in self.peers.items() if peer.answers_find}
+        return asked.union(*(pipe.destinations for pipe in self.pipelines.values()))
+
+    @property
+    def digest(self) -> str:
+        """By which these are known, as `digest_of` gives it."""
+        return digest_of(self.files)
 
 
 def load(folder: Path) -> Settings:
     """Read `node.toml`, `peers/*.toml` and `pipelines/*.toml`, or raise one ConfigError."""
-    if not (folder / "node.toml").is_file():
+    return check(folder, read(folder))
+
+
+def read(folder: Path) -> dict[str, str]:
+    """The texts of a configuration's files by name, such as `peers/pacs.toml`, byte for byte.
+
+    Bytes that are not UTF-8 become lone surrogates, which `check` finds.
+
+    Raises:
+        ConfigError: there are files that cannot be read; it names these only.
+    """
+    texts, mistakes = {}, []
+    for path in sorted(path for files in _FILES for path in folder.glob(files)):
+        if path.name.startswith("."):
+            continue  # an editor's own
+        try:
+            text = path.read_bytes().decode(errors="surrogateescape")
+            texts[path.relative_to(folder).as_posix()] = text
+        except OSError as error:
+            mistakes.append(Mistake(file=path, problem=f"cannot be read: {error.strerror}"))
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return texts
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """SHA-256 of names and texts: two sets of files have the same one if they are the same."""
+    return hashlib.sha256(json.dumps(dict(files), sort_keys=True).encode()).hexdigest()
+
+
+def check(folder: Path, files: Mapping[str, str]) -> Settings:
+    """What texts say, named as `read` names them; `folder` is where mistakes say they are.
+
+    Raises:
+        ConfigError: it holds every mistake of every file.
+    """
+    if "node.toml" not in files:
         problem = "there is no node.toml here; `dicomnode init` writes a commented set of files"
         raise ConfigError(Mistake(file=folder, problem=problem))
     mistakes: list[Mistake] = []
-    node = _read(folder / "node.toml", NodeSettings, mistakes)
-    peers = _read_all(folder / "peers", PeerSettings, mistakes)
+    node = _read(folder / "node.toml", files["node.toml"], NodeSettings, mistakes)
+    peers = _read_all(folder, "peers", files, PeerSettings, mistakes)
     known = {"peers": list(peers), "senders": _senders(folder, peers, mistakes)}
-    pipelines = _read_all(folder / "pipelines", PipelineSettings, mistakes, known)
+    pipelines = _read_all(folder, "pipelines", files, PipelineSettings, mistakes, known)
     if mistakes or node is None:
         raise ConfigError(*sorted(mistakes, key=lambda m: (m.file, m.line or 0)))
     return Settings(
         node=node,
         peers=MappingProxyType({name: read.peer(name) for name, read in peers.items() if read}),
         pipelines=MappingProxyType({name: read for name, read in pipelines.items() if read}),
+        files=MappingProxyType(dict(files)),
+    )
+
+
+def hand_over(settings: Settings) -> bytes:
+    """Settings for a process of ours, on one line: the files may have changed since."""
+    parts = {"node": settings.node, "peers": settings.peers, "pipelines": settings.pipelines}
+    return json.dumps(parts, default=_plain).encode() + b"\n"
+
+
+def handed_over(line: bytes) -> Settings:
+    """What `hand_over` said; the texts stay behind."""
+    parts = json.loads(line)
+    pipelines = parts["pipelines"].items()
+    return Settings(
+        node=NodeSettings.model_validate(parts["node"]),
+        peers={name: Peer(**peer) for name, peer in parts["peers"].items()},
+        pipelines={name: PipelineSettings.model_validate(each) for name, each in pipelines},
     )
 
 
@@ -72,34 +146,38 @@ def _senders(
 
 def _read_all(
     folder: Path,
+    kind: str,
+    files: Mapping[str, str],
     model: type[_Model],
     mistakes: list[Mistake],
     known: Mapping[str, object] | None = None,
 ) -> dict[str, _Model | None]:
-    """Every `NAME.toml` of a folder by its name; None for one that holds mistakes."""
+    """Every `KIND/NAME.toml` by its name; None for one that holds mistakes."""
     found = {}
-    for path in sorted(folder.glob("*.toml")):
+    for name, text in sorted(files.items()):
+        path = folder / name
+        if path.parent != folder / kind:
+            continue
         try:
             _NAME.validate_python(path.stem)
         except ValidationError as error:
             problem = error.errors()[0]["msg"].removeprefix("Value error, ")
             mistakes.append(Mistake(file=path, problem=f"the file's name: {problem}"))
-        found[path.stem] = _read(path, model, mistakes, known)
+        found[path.stem] = _read(path, text, model, mistakes, known)
     return found
 
 
 def _read(
     path: Path,
+    text: str,
     model: type[_Model],
     mistakes: list[Mistake],
     known: Mapping[str, object] | None = None,
 ) -> _Model | None:
-    """Read and check one file; what is wrong is added to `mistakes`."""
+    """Check one file; what is wrong is added to `mistakes`."""
     try:
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = text.encode(errors="surrogateescape").decode("utf-8-sig").replace("\r\n", "\n")
         source = Source(file=path, text=text, table=tomllib.loads(text))
-    except OSError as error:
-        mistakes.append(Mistake(file=path, problem=f"cannot be read: {error.strerror}"))
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         mistakes.append(Mistake(file=path, line=line, problem="is not UTF-8 text"))
@@ -111,6 +189,16 @@ def _read(
         except ValidationError as error:
             mistakes.extend(explain(source, model, error))
     return None
+
+
+def _plain(part: object) -> object:
+    match part:
+        case Section():
+            return part.model_dump(mode="json")
+        case Peer():
+            return asdict(part)
+        case _:
+            return dict(cast("Mapping[str, object]", part))
 
 
 def _not_toml(path: Path, error: tomllib.TOMLDecodeError) -> Mistake:

@@ -7,10 +7,11 @@ from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
-from dicomnode.config.pipelines import PipelineSettings
+from dicomnode.config.pipelines import MatchSettings, PipelineSettings
 
-__all__ = ["matches"]
+__all__ = ["matches", "misses"]
 
+_RULES = {"SOPClassUID": "sop_class", "Modality": "modality", "BodyPartExamined": "body_part"}
 #: What pydicom raises where the bytes are no value of their VR; IS 1e999 overflows.
 _NO_VALUE = (
     ArithmeticError,
@@ -34,15 +35,35 @@ def matches(pipeline: PipelineSettings, header: Dataset, calling_ae: str) -> boo
         return False
     if match.calling_ae and calling_ae.strip(" ") not in match.calling_ae:
         return False
-    wanted = [
+    return all(
+        _one_of(_values(header, keyword), patterns)
+        for keyword, patterns in _wanted(match)
+        if patterns
+    )
+
+
+def misses(match: MatchSettings, header: Dataset, calling_ae: str) -> dict[str, Sequence[str]]:
+    """The rules that an image does not meet, each with what it has instead; none: it matches.
+
+    Rules are named as in the file: calling_ae, modality, attributes.StationName.
+    """
+    found: dict[str, Sequence[str]] = {}
+    if match.calling_ae and calling_ae.strip(" ") not in match.calling_ae:
+        found["calling_ae"] = [calling_ae.strip(" ")]
+    for keyword, patterns in _wanted(match):
+        values = _values(header, keyword)
+        if patterns and not _one_of(values, patterns):
+            found[_RULES.get(keyword, f"attributes.{keyword}")] = values
+    return found
+
+
+def _wanted(match: MatchSettings) -> list[tuple[str, Sequence[str]]]:
+    return [
         ("SOPClassUID", match.sop_class),
         ("Modality", match.modality),
         ("BodyPartExamined", match.body_part),
         *match.attributes.items(),
     ]
-    return all(
-        _one_of(_values(header, keyword), patterns) for keyword, patterns in wanted if patterns
-    )
 
 
 def _values(header: Dataset, keyword: str) -> Sequence[str]:

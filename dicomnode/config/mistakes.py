@@ -5,12 +5,13 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from dicomnode.config.fields import Section, did_you_mean
+from dicomnode.config.fields import did_you_mean
 from dicomnode.errors import Mistake
 
 __all__ = ["Key", "Source", "explain"]
@@ -75,27 +76,29 @@ class Source:
         )
 
 
-def explain(source: Source, model: type[Section], error: ValidationError) -> list[Mistake]:
-    """Every mistake pydantic found, in our words."""
+def explain(
+    source: Source, model: type[BaseModel], error: ValidationError, at: Key = ()
+) -> list[Mistake]:
+    """Every mistake pydantic found, in our words; `at` is the way to a table checked by itself."""
     found = []
     for detail in error.errors():
         key = tuple(part for part in detail["loc"] if part != "[key]")
-        found.append(source.mistake(key, _problem(model, key, detail)))
+        found.append(source.mistake((*at, *key), _problem(model, key, detail)))
     return found
 
 
-def _problem(model: type[Section], key: Key, detail: ErrorDetails) -> str:
+def _problem(model: type[BaseModel], key: Key, detail: ErrorDetails) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
         return _unknown(_section(model, key[:-1]), str(key[-1]))
     if kind == "missing":
         field = _section(model, key[:-1]).model_fields[str(key[-1])]
-        return f"is missing: {field.description}"
+        return f"is missing: {field.description}" if field.description else "is missing"
     text = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return _WORDS.get(kind, text)
 
 
-def _unknown(section: type[Section], word: str) -> str:
+def _unknown(section: type[BaseModel], word: str) -> str:
     """An unknown key: meant another one, or stands in the wrong table."""
     for name in section.model_fields:
         inner = _section(section, (name,))
@@ -104,15 +107,24 @@ def _unknown(section: type[Section], word: str) -> str:
     return f"is not known{did_you_mean(word, list(section.model_fields))}"
 
 
-def _section(model: type[Section], key: Key) -> type[Section]:
+def _section(model: type[BaseModel], key: Key) -> type[BaseModel]:
     """The model of the table at `key`; the nearest one above it where that is no model."""
     for part in key:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, Section)):
+        if isinstance(part, int):
+            continue
+        inner = _table(model.model_fields.get(part))
+        if inner is None:
             break
         model = inner
     return model
+
+
+def _table(field: FieldInfo | None) -> type[BaseModel] | None:
+    """The model of a field, or of the tables in its list; None where it has none."""
+    if field is None:
+        return None
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
 
 
 def _value(table: object, key: Sequence[str | int]) -> object:

@@ -2,7 +2,7 @@
 
 from pydantic import Field, PositiveFloat
 
-from dicomnode.config.fields import AETitle, Port, Section
+from dicomnode.config.fields import AETitle, Host, Port, Section
 from dicomnode.records import Peer
 
 __all__ = ["PeerSettings"]
@@ -12,7 +12,7 @@ class PeerSettings(Section):
     """A remote AE: may it send to us, does it answer C-FIND, where do results go."""
 
     ae_title: AETitle = Field(description="Its AE title.")
-    host: str = Field(min_length=1, description="Its host name or address.")
+    host: Host = Field(min_length=1, description="Its host name or address.")
     port: Port = Field(description="The TCP port it listens on.")
     may_send: bool = Field(
         False, description="May it send images to us? Unknown callers are always refused."

@@ -28,9 +28,12 @@ __all__ = [
     "NOTICES",
     "PROFILES",
     "CompleteSettings",
+    "Destination",
     "MatchSettings",
     "PipelineSettings",
     "Profile",
+    "Selection",
+    "Sender",
 ]
 
 
@@ -187,6 +190,14 @@ class PipelineSettings(Section):
         min_length=1,
         description="Name of the model, as `dicomnode models list` shows it.",
     )
+    shadow: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Candidates: models that are asked about the same studies in spare time. Their answers "
+            "are kept and never sent; `dicomnode models compare` sets them beside the model's."
+        ),
+        examples=[("chest-2",)],
+    )
     results: Selection = Field(
         (ResultKind.SR, ResultKind.SC),
         description=(
@@ -219,6 +230,15 @@ class PipelineSettings(Section):
     )
     match: MatchSettings = MatchSettings()
     complete: CompleteSettings = CompleteSettings()
+
+    @field_validator("shadow")
+    @classmethod
+    def _others(cls, named: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("model") in named:
+            raise ValueError("names the pipeline's own model; a candidate is another one")
+        if len(set(named)) < len(named):
+            raise ValueError("names a model twice")
+        return named
 
     @field_validator("results_for")
     @classmethod

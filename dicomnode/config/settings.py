@@ -13,7 +13,9 @@ from pydantic import (
     ValidationInfo,
 )
 
-from dicomnode.config.fields import AbsolutePath, AETitle, DatabaseURL, Section
+from dicomnode.config.auditing import AuditSettings
+from dicomnode.config.fields import AbsolutePath, AETitle, DatabaseURL, Network, Section
+from dicomnode.config.openid import OpenIDSettings
 
 __all__ = [
     "ClassifySettings",
@@ -22,6 +24,7 @@ __all__ = [
     "NodeSettings",
     "ReceiveSettings",
     "StorageSettings",
+    "WebSettings",
     "WorklistSettings",
 ]
 
@@ -135,6 +138,11 @@ class StorageSettings(Section):
         """Room below which no association that wants to store is let in."""
         return self.low_water_bytes or 2 * self.min_free_bytes
 
+    @property
+    def runtimes(self) -> Path:
+        """Where it is remembered which runtime was chosen for each model, with its files."""
+        return self.folder / "runtimes"
+
 
 class WorklistSettings(Section):
     """The database that holds the worklist, and how work is tried again."""
@@ -159,7 +167,11 @@ class WorklistSettings(Section):
         ),
     )
     attempts: PositiveInt = Field(
-        5, description="How often a job is tried; after that it has failed and waits for a person."
+        5,
+        description=(
+            "How often a job is tried; after that it has failed and waits for a person. One whose "
+            "worker was lost is tried twice at least, as it may not have been the reason."
+        ),
     )
     first_retry_s: PositiveFloat = Field(
         10.0,
@@ -180,7 +192,46 @@ class ClassifySettings(Section):
         "auto", description="Where models run: auto takes CUDA, else MPS, else the CPU."
     )
     threads: NonNegativeInt = Field(
-        0, description="CPU threads for a model; 0 takes all cores but one."
+        0,
+        description=(
+            "CPU threads for a model; 0 shares the cores among the workers, and leaves one free "
+            "where torch runs it."
+        ),
+    )
+    runtime: Literal["auto", "torch", "compiled", "onnxruntime", "openvino"] = Field(
+        "auto",
+        description=(
+            "What runs a model's network. auto measures once, in half a minute, which of torch, "
+            "onnxruntime and OpenVINO is the fastest here and says the same; it remembers it in "
+            "the storage folder. compiled is torch.compile, which needs a C++ compiler."
+        ),
+    )
+    workers: NonNegativeInt = Field(
+        0,
+        description=(
+            "Processes that run models, each with all models in its memory; 0 takes one for each "
+            "NVIDIA GPU, else one. The first takes the first GPU, and so on."
+        ),
+    )
+    side_by_side: NonNegativeInt = Field(
+        0,
+        description=(
+            "Studies that each of them works on at once, so that one is decoded while another is "
+            "classified; 0 takes 2, and 4 on a GPU. One that was interrupted is run alone."
+        ),
+    )
+    early: bool = Field(
+        True,
+        description=(
+            "Classify images while their study is still coming in, when nothing else is to be done."
+        ),
+    )
+    stuck_after_s: Annotated[float, Field(ge=5)] = Field(
+        300.0,
+        description=(
+            "A worker in which one call into a model or decoder lasts so long is ended, in "
+            "seconds; its jobs are tried again."
+        ),
     )
 
 
@@ -196,6 +247,61 @@ class DeliverSettings(Section):
     give_up_after_h: PositiveFloat = Field(
         168.0, description="A result not delivered for so long is marked undelivered, in hours."
     )
+
+
+class WebSettings(Section):
+    """The administrator's page, its programming interface, and the node's measures."""
+
+    on: bool = Field(True, description="Serve the page?")
+    address: str = Field(
+        "127.0.0.1",
+        description=(
+            "Address to listen on. 127.0.0.1 answers this machine only; give a certificate, or put "
+            "a proxy with TLS before it, where it is another."
+        ),
+    )
+    port: Annotated[int, Field(ge=0, lt=65536)] = Field(
+        8080, description="TCP port of the page; 0 takes any that is free."
+    )
+    tls_certificate: AbsolutePath | None = Field(
+        None,
+        description="PEM file with the page's certificate and chain. With it, only TLS is spoken.",
+        examples=["/etc/dicomnode/tls/certificate.pem"],
+    )
+    tls_key: AbsolutePath | None = Field(
+        None,
+        description="PEM file with its private key; empty where the certificate's file holds it.",
+        examples=["/etc/dicomnode/tls/key.pem"],
+    )
+    proxies: tuple[Network, ...] = Field(
+        (),
+        description=(
+            "Addresses or networks of proxies before the page. They are believed about who calls "
+            "(X-Forwarded-For) and whether by TLS (X-Forwarded-Proto); nobody else is."
+        ),
+        examples=[("127.0.0.1",)],
+    )
+    session_h: PositiveFloat = Field(
+        12.0, description="After so long a person has to log in again, in hours."
+    )
+    idle_min: PositiveFloat = Field(
+        60.0, description="So does one who did nothing for so long, in minutes."
+    )
+    metrics_open: bool = Field(
+        False,
+        description=(
+            "Show /metrics to everybody who reaches the page? Else to this machine, and to who is "
+            "logged in or sends a key."
+        ),
+    )
+    try_max_bytes: PositiveInt = Field(
+        1073741824,
+        description=(
+            "Largest upload on which a pipeline is tried, in bytes; what a zip holds counts as it "
+            "is without it."
+        ),
+    )
+    openid: OpenIDSettings = OpenIDSettings()
 
 
 class LogSettings(Section):
@@ -217,4 +323,6 @@ class NodeSettings(Section):
     worklist: WorklistSettings = WorklistSettings()
     classify: ClassifySettings = ClassifySettings()
     deliver: DeliverSettings = DeliverSettings()
+    web: WebSettings = WebSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()

@@ -15,12 +15,13 @@ from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import ConfigError, Mistake
 
-__all__ = ["write_commented"]
+__all__ = ["commented", "new_file", "write_commented"]
 
 _NODE = """\
 This node. Remove the # before a key to set it; what follows the key is its default, or an
 example where the default is to leave it out. `dicomnode check` reads all files and lists
-every mistake; a change counts when the node is started again."""
+every mistake. A running node takes over a change within seconds, and says in its log what counts
+from the next start only."""
 
 _PEER = """\
 One remote AE, known to pipelines by the name of this file. Copy the file for each further AE."""
@@ -62,6 +63,19 @@ def write_commented(folder: Path, *, storage_folder: Path | None = None) -> tupl
     return tuple(files)
 
 
+def new_file(model: type[Section]) -> str:
+    """A commented file with nothing set, for a further peer or pipeline."""
+    heading = {PeerSettings: _PEER, PipelineSettings: _PIPELINE}.get(model, _NODE)
+    return _file(heading, model, {})
+
+
+def commented(name: str, field: FieldInfo) -> str:
+    """A key that is not set: its default, or an example, behind a #."""
+    if field.is_required():
+        return f"#{name} ="
+    return f"#{name} = {_toml(_example(field))}"
+
+
 def _file(heading: str, model: type[Section], values: Mapping[str, Any]) -> str:
     intro = "".join(f"# {line}\n" for line in heading.splitlines())
     return intro + "\n" + "\n".join(_table(model, values, ())).strip("\n") + "\n"
@@ -80,11 +94,7 @@ def _table(model: type[Section], values: Mapping[str, Any], way: tuple[str, ...]
         yield ""
         yield from _comment(field.description or "")
         value = values.get(name, _ABSENT)
-        yield (
-            f"#{name} = {_toml(_example(field))}"
-            if value is _ABSENT
-            else f"{name} = {_toml(value)}"
-        )
+        yield commented(name, field) if value is _ABSENT else f"{name} = {_toml(value)}"
     for name, section in inner:
         yield from _table(section, values.get(name, {}), (*way, name))
 

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from dicomnode.deliver.sender import send
 from tests.factories import make_dataset, write_part10
 from tests.orthanc import Orthanc
 from tests.pacs import pacs
+from tests.running import until
 from tests.tools import require
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -178,10 +178,7 @@ def test_orthanc_sends_images_on_and_keeps_results_to_itself(tmp_path: Path) -> 
         with Orthanc(tmp_path, settings) as orthanc:
             send([result], orthanc.peer, "DICOMNODE")
             send([image], orthanc.peer, "XRAY")
-            for _ in range(200):
-                if node.stored:
-                    break
-                time.sleep(0.05)
+            until(lambda: bool(node.stored))
 
     assert list(node.stored) == [make_dataset(1).SOPInstanceUID]
 

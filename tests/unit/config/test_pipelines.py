@@ -53,6 +53,8 @@ def only_mistake(folder: Path, pipeline: str) -> tuple[str, str]:
         ('[results_for]\nviewer = ["sr"]', "results_for", "viewer"),
         ('results = ["seg", "ko"]', "results", "says nothing where nothing was found; add one of"),
         ('[results_for]\npacs = ["gsps"]', "results_for.pacs", "says nothing where nothing was"),
+        ('shadow = ["demonstration"]', "shadow", "names the pipeline's own model"),
+        ('shadow = ["a", "a"]', "shadow", "names a model twice"),
         ('not_analysed = "some"', "not_analysed", "must be 'all', 'reports' or 'nothing'"),
     ],
 )
