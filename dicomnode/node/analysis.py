@@ -3,8 +3,9 @@
 Only the worker's process imports this; torch, MONAI and highdicom come with it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,25 +23,38 @@ from dicomnode.dicom.patient import disagreement
 from dicomnode.errors import (
     Cause,
     NotAnalysable,
-    NotFound,
     PatientsDiffer,
+    PipelineUnknown,
     ReportError,
     Unreadable,
 )
-from dicomnode.node.worker import Case
-from dicomnode.records import FrameRef, Job, ModelRef, Prediction, Refusal, Result, ResultKind
+from dicomnode.node.handling import Case
+from dicomnode.records import (
+    FrameRef,
+    InstanceRef,
+    Job,
+    ModelRef,
+    Prediction,
+    Refusal,
+    Result,
+    ResultKind,
+    Score,
+)
 from dicomnode.report.notice import make_notices
-from dicomnode.report.results import Order, Source, make_results
+from dicomnode.report.results import Order, Source, make_results, scores
 from dicomnode.storage.objects import ObjectStore
 
 __all__ = ["StudyAnalysis"]
+
+_PATIENCE_S = 2.0
 
 
 class StudyAnalysis:
     """Classifies a job's images with its pipeline's model and builds what the pipeline orders.
 
     `load` gives a model that is ready to answer; `name` says which one it is without loading it, or
-    None where even its card cannot be read.
+    None where even its card cannot be read. Several threads may ask at once; objects are built by
+    one at a time, as typefaces and the makers of PDF are not made for more.
     """
 
     def __init__(
@@ -55,6 +69,9 @@ class StudyAnalysis:
         self._load = load
         self._name = name
         self._loaded: dict[str, Classifier] = {}
+        self._asking = threading.Lock()
+        self._loading: dict[str, threading.Lock] = {}  #: of each model
+        self._building = threading.Lock()
 
     def destinations(self, job: Job) -> Mapping[str, frozenset[ResultKind]]:
         """Names of the peers that get results, each with the kinds that it gets."""
@@ -64,10 +81,39 @@ class StudyAnalysis:
         """The same for notices; empty where nobody wants any."""
         return self._pipeline(job).wanted_notices
 
-    def model(self, job: Job) -> str:
-        """The pipeline's model, as `name@version`; empty where its card cannot be read."""
-        model = self._name(self._pipeline(job).model)
-        return model.tag if model else ""
+    def models(self, job: Job) -> tuple[str, ...]:
+        """The pipeline's model and its members, as `name@version`; none if it is unreadable."""
+        return self.tags_of(self._pipeline(job).model)
+
+    def tags_of(self, model: str) -> tuple[str, ...]:
+        """A model by its folder's name, and its members, as `name@version`; none if unreadable."""
+        found = self._named(model)
+        return found.tags if found else ()
+
+    def models_of(self, pipeline: str) -> tuple[str, ...]:
+        """The model of an enabled pipeline and its members; none where it cannot be used."""
+        rules = self._settings.pipelines.get(pipeline)
+        return self.tags_of(rules.model) if rules is not None and rules.enabled else ()
+
+    def warm(self, pipeline: str) -> None:
+        """Have the pipeline's model in memory.
+
+        Raises:
+            ModelError: its folder is incomplete or was altered, or it cannot be run.
+            NotFound: there is no such model.
+        """
+        self._classifier(self._settings.pipelines[pipeline].model)
+
+    def ahead(self, pipeline: str, image: InstanceRef) -> None:
+        """Answer one image of a study that is not complete, if it is in its place on the disk.
+
+        Raises:
+            ModelError: the model cannot be run.
+            StoreError: the image cannot be read.
+        """
+        path = self._store.path_of(image.study_uid, image.sop_instance_uid)
+        if path.is_file():
+            self._classifier(self._settings.pipelines[pipeline].model).ahead(path)
 
     def analyse(self, case: Case) -> Sequence[Result]:
         """Results of one job; the same job gives the same bytes, however often it runs.
@@ -80,15 +126,7 @@ class StudyAnalysis:
             StoreError: an image cannot be read.
         """
         pipeline = self._pipeline(case.job)
-        if not case.images:
-            detail = "no image of this study belongs to the pipeline any more"
-            raise NotAnalysable(detail, Cause.NO_IMAGE)
-        headers = self._headers(case)
-        mine = _in_order(case, headers)
-        if len(mine) < len(case.images):
-            gone = len(case.images) - len(mine)
-            detail = f"images of this study that are gone from the disk, or unreadable: {gone}"
-            raise NotAnalysable(detail, Cause.NO_IMAGE)
+        mine = self._mine(case)
         paths = {str(header.SOPInstanceUID): _path(header) for header in mine}
         prediction = self._classifier(pipeline.model).classify(list(paths.values()))
 
@@ -103,7 +141,21 @@ class StudyAnalysis:
                 dcmread(paths[frame.image.sop_instance_uid]), frame.frame or 1
             ),
         )
-        return make_results(source, prediction, self._order(case, pipeline.wanted))
+        with self._building:
+            return make_results(source, prediction, self._order(case, pipeline.wanted))
+
+    def opinion(self, case: Case, candidate: str) -> Mapping[str, Score]:
+        """What another model than the pipeline's says of the same images, by label.
+
+        Raises:
+            NotAnalysable: it cannot say anything of these images.
+            PatientsDiffer: the images of the study name more than one patient.
+            ModelError: its folder is incomplete or was altered, or it cannot be run.
+            NotFound: there is no such model.
+            StoreError: an image cannot be read.
+        """
+        images = [_path(header) for header in self._mine(case)]
+        return scores(self._classifier(candidate).classify(images, explained=False))
 
     def refuse(self, case: Case, cause: Cause, detail: str) -> Sequence[Result]:
         """Notices that a job has no results, and why.
@@ -118,8 +170,21 @@ class StudyAnalysis:
         about = _in_order(case, headers) or list(headers.values())
         if not about:
             raise ReportError("no header of the study can be read")
-        refusal = Refusal(cause=cause, detail=detail, model=self._name(pipeline.model))
-        return make_notices(about, refusal, self._order(case, pipeline.wanted_notices))
+        refusal = Refusal(cause=cause, detail=detail, model=self._named(pipeline.model))
+        with self._building:
+            return make_notices(about, refusal, self._order(case, pipeline.wanted_notices))
+
+    def _mine(self, case: Case) -> list[Header]:
+        """The headers of the job's own images, in order of the study, none missing."""
+        if not case.images:
+            detail = "no image of this study belongs to the pipeline any more"
+            raise NotAnalysable(detail, Cause.NO_IMAGE)
+        mine = _in_order(case, self._headers(case))
+        if len(mine) < len(case.images):
+            gone = len(case.images) - len(mine)
+            detail = f"images of this study that are gone from the disk, or unreadable: {gone}"
+            raise NotAnalysable(detail, Cause.NO_IMAGE)
+        return mine
 
     def _headers(self, case: Case) -> dict[str, Header]:
         """The headers of all that is kept of the study and can be read, by SOP Instance UID.
@@ -138,14 +203,23 @@ class StudyAnalysis:
 
     def _pipeline(self, job: Job) -> PipelineSettings:
         try:
-            return self._settings.pipelines[job.pipeline]
+            rules = self._settings.pipelines[job.pipeline]
         except KeyError:
-            raise NotFound(f"pipeline {job.pipeline} is no longer configured") from None
+            raise PipelineUnknown(f"pipeline {job.pipeline} is not configured") from None
+        return rules.model_copy(update={"model": job.model}) if job.model else rules
+
+    def _named(self, model: str) -> ModelRef | None:
+        """One that was loaded is what it was then, whatever lies in its folder now."""
+        loaded = self._loaded.get(model)
+        return loaded.model if loaded is not None else self._name(model)
 
     def _classifier(self, name: str) -> Classifier:
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]
+        with self._asking:
+            loading = self._loading.setdefault(name, threading.Lock())
+        with _patiently(loading):  # for a minute perhaps, which concerns no other model
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+            return self._loaded[name]
 
     def _order(self, case: Case, wanted: Mapping[str, frozenset[ResultKind]]) -> Order:
         job = case.job
@@ -163,6 +237,24 @@ class StudyAnalysis:
             partial=job.partial,
             predecessors=tuple(case.supersedes),
         )
+
+
+@contextmanager
+def _patiently(lock: threading.Lock) -> Iterator[None]:
+    """Hold a lock while the block runs, however long it takes to get it.
+
+    Each call waits a few seconds: waiting for another that gets on is not hanging (`watch.py`).
+    """
+    while not _tried(lock):
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _tried(lock: threading.Lock) -> bool:
+    return lock.acquire(timeout=_PATIENCE_S)
 
 
 def _in_order(case: Case, headers: Mapping[str, Header]) -> list[Header]:

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dicomnode.config.settings import ReceiveSettings
+from dicomnode.config.current import Current
+from dicomnode.config.load import Settings
+from dicomnode.config.settings import NodeSettings, ReceiveSettings
 from dicomnode.receive.desk import FrontDesk
 from dicomnode.receive.intake import Intake
 from dicomnode.receive.server import StoreServer, listen
@@ -52,7 +54,9 @@ def archive(folder: Path, ae_title: str, sender: Peer) -> Iterator[tuple[Archive
     kept.store.prepare()
     settings = ReceiveSettings(ae_title=ae_title, port=0)
     intake = Intake(kept.store, conflict="refuse", max_object_bytes=settings.max_object_bytes)
-    desk = FrontDesk(settings, {sender.name: sender}, kept)
+    node = NodeSettings(receive=settings)
+    current = Current(Settings(node=node, peers={sender.name: sender}, pipelines={}))
+    desk = FrontDesk(current, kept)
     server = StoreServer(settings, desk, intake, Spool(folder))
     server.start(listen(settings))
     try:

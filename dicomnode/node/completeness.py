@@ -5,10 +5,11 @@ time, and, where the sending peer answers C-FIND, all the images that it has are
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from dicomnode.config.current import Current
 from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
 from dicomnode.errors import Cause
 from dicomnode.node.arrivals import Arrivals
@@ -29,18 +30,23 @@ _LOOK_S = 0.5  #: between looks at what nobody says the end of: a peer's answer,
 
 
 class CompletenessCheck:
-    """One look at the jobs that wait for images; the registrar knows when one is worth it."""
+    """One look at the jobs that wait for images; the registrar knows when one is worth it.
+
+    `closed` is told the studies of which a job may go on.
+    """
 
     def __init__(
         self,
         database: Database,
-        pipelines: Mapping[str, PipelineSettings],
+        current: Current,
         arrivals: Arrivals,
         counts: StudyCounts,
         horizon: Callable[[], datetime],
+        closed: Callable[[Collection[str]], None] = lambda study_uids: None,
     ) -> None:
+        self._closed = closed
         self._database = database
-        self._pipelines = pipelines
+        self._current = current
         self._arrivals = arrivals
         self._counts = counts
         self._horizon = horizon
@@ -69,11 +75,11 @@ class CompletenessCheck:
         self._counts.close()
 
     def _quiet_times(self) -> Iterator[float]:
-        return (pipeline.complete.quiet_s for pipeline in self._pipelines.values())
+        return (pipeline.complete.quiet_s for pipeline in self._current.pipelines.values())
 
     def _look_at(self, item: Waiting, known_until: datetime) -> "_End | float":
         """How the job's waiting ends now, or after how many seconds to look again."""
-        pipeline = self._pipelines.get(item.job.pipeline)
+        pipeline = self._current.pipelines.get(item.job.pipeline)
         if pipeline is None:
             reason = f"pipeline {item.job.pipeline} is no longer configured"
             return _End(item.job, State.FAILED, reason)
@@ -132,6 +138,8 @@ class CompletenessCheck:
                         tx, end.job, end.to, now=now, reason=end.reason, refused=end.refused
                     )
                 ]
+            if closed:
+                self._closed({end.job.study_uid for end in closed})
             for end in closed:
                 fields = {"job": end.job.id, "study_uid": end.job.study_uid, "state": str(end.to)}
                 log.info("study.closed", extra=fields | {"received": end.job.received})

@@ -1,11 +1,12 @@
 """Ask the sending peer how many images it has of a study, in the background (C-FIND)."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dicomnode.config.current import Current
 from dicomnode.config.pipelines import CompleteSettings
 from dicomnode.errors import DatabaseAway, DicomnodeError
 from dicomnode.records import Peer
@@ -41,13 +42,12 @@ class StudyCounts:
 
     def __init__(
         self,
-        peers: Mapping[str, Peer],
+        current: Current,
         count: Callable[[Peer, str], int | None],
         database: Database,
         answered: Callable[[], None] = lambda: None,
     ) -> None:
-        self._peers = tuple(peers.values())
-        self._by_ae_title = {peer.ae_title: peer for peer in peers.values() if peer.answers_find}
+        self._current = current
         self._count = count
         self._database = database
         self._answered = answered
@@ -56,7 +56,7 @@ class StudyCounts:
 
     def expected(self, item: Waiting, rules: CompleteSettings) -> int | Pending | None:
         """The number of images, None where nobody can tell, Pending while the peer is asked."""
-        peer = self._by_ae_title.get(item.calling_ae)
+        peer = self._asked_of(item.calling_ae)
         if peer is None:
             return None
         asked = self._asked.get(item.job.study_uid)
@@ -66,6 +66,11 @@ class StudyCounts:
         if not asked.answer.done():
             return Pending()
         return self._read(item, peer, asked, rules)
+
+    def _asked_of(self, calling_ae: str) -> Peer | None:
+        """Who is asked about what came under this AE title."""
+        peers = self._current.peers.values()
+        return {peer.ae_title: peer for peer in peers if peer.answers_find}.get(calling_ae)
 
     def _read(
         self, item: Waiting, peer: Peer, asked: _Asked, rules: CompleteSettings
@@ -101,7 +106,7 @@ class StudyCounts:
             raise
         if number is None:
             return None
-        same = [other.name for other in self._peers if other.host == peer.host]
+        same = [other.name for other in self._current.peers.values() if other.host == peer.host]
         with self._database.transaction() as tx:
             expected = max(0, number - studies.results_at(tx, study_uid, same))
             studies.expect(tx, study_uid, expected)

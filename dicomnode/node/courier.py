@@ -19,7 +19,7 @@ __all__ = ["Courier", "Send"]
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.5  #: how often the outbox is looked at
+_LOOK_S = 0.5  #: how often the outbox is looked at when nobody says that there is something
 _DATABASE_WAIT_S = 2.0  #: between attempts while the database is away
 _LEASE_S = 300.0  #: longest that a batch may take before another node may send it too
 
@@ -50,16 +50,29 @@ class Courier:
         self._settings = settings
         self._holder = holder
         self._failures = 0  #: associations that failed in a row
+        self._wanted = threading.Event()
+
+    def look(self) -> None:
+        """There may be something to deliver; a peer that is away is not asked any sooner for it."""
+        self._wanted.set()
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop`; a batch under way is finished."""
         wait_s = 0.0
-        while not stop.wait(wait_s):
+        while not self._waited(wait_s, stop):
             try:
                 wait_s = self.deliver_batch()
             except DatabaseAway as error:
                 log.warning("courier.waiting", extra={"peer": self.peer.name, "error": str(error)})
                 wait_s = _DATABASE_WAIT_S
+
+    def _waited(self, wait_s: float, stop: threading.Event) -> bool:
+        """Wait, when idle no longer than for the next result; True when it is time to stop."""
+        if wait_s > _LOOK_S:
+            return stop.wait(wait_s)
+        self._wanted.wait(wait_s)
+        self._wanted.clear()
+        return stop.is_set()
 
     def deliver_batch(self) -> float:
         """Send what is due; return how many seconds to wait before the next look.

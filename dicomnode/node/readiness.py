@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from dicomnode.classify.card import find_models, read_card
+from dicomnode.classify.card.ensemble import EnsembleCard
+from dicomnode.classify.card.folder import find_members, find_models, read_card, read_model
 from dicomnode.config.load import Settings
 from dicomnode.config.settings import ReceiveSettings, StorageSettings
 from dicomnode.dicom import network
@@ -34,17 +35,25 @@ def problems(settings: Settings) -> list[str]:
         *_database(settings),
         *_tls(settings.node.receive),
         *_listening(settings),
+        *_page(settings),
     ]
 
 
 def broken_pipelines(settings: Settings) -> dict[str, str]:
-    """The enabled pipelines whose model cannot be used, each with the reason."""
-    models = {name: pipe.model for name, pipe in settings.pipelines.items() if pipe.enabled}
+    """The enabled pipelines whose model, or a candidate, cannot be used, each with the reason."""
+    models = {
+        name: (pipe.model, *pipe.shadow)
+        for name, pipe in settings.pipelines.items()
+        if pipe.enabled
+    }
     try:
         folders = find_models(settings.node.classify.models)
     except ModelError as error:
         return dict.fromkeys(models, str(error))
-    troubles = {name: _model_trouble(model, folders) for name, model in models.items()}
+    troubles = {
+        name: "; ".join(filter(None, (_model_trouble(model, folders) for model in named)))
+        for name, named in models.items()
+    }
     return {name: trouble for name, trouble in troubles.items() if trouble}
 
 
@@ -53,8 +62,10 @@ def _model_trouble(model: str, folders: Mapping[str, Path]) -> str:
     if model not in folders:
         return f"there is no model {model}; here are: {', '.join(sorted(folders))}"
     try:
-        files = read_card(folders[model]).files
-        troubles = (_file_trouble(folders[model] / file.file, file.sha256) for file in files)
+        folder, card = folders[model], read_model(folders[model])
+        members = find_members(card, folders.values()) if isinstance(card, EnsembleCard) else []
+        files = [(of, file) for of in members or [folder] for file in read_card(of).files]
+        troubles = (_file_trouble(of / file.file, file.sha256) for of, file in files)
         return next(filter(None, troubles), "")
     except ModelError as error:
         return str(error)
@@ -137,6 +148,26 @@ def _listening(settings: Settings) -> list[str]:
         return []
     place = f"{receive.address}:{receive.port}"
     return [f"node.toml: receive.port: cannot listen on {place}: {_words(error, receive)}"]
+
+
+def _page(settings: Settings) -> list[str]:
+    """Without it the node goes on, and tries again and again."""
+    rules = settings.node.web
+    if not rules.on:
+        return []
+    try:
+        if rules.tls_certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(rules.tls_certificate, rules.tls_key)
+    except OSError as error:
+        why = f"TLS cannot be set up with it: {error.strerror or error}"
+        return [f"node.toml: web.tls_certificate: {rules.tls_certificate}: {why}"]
+    if _bind(rules.address, 0) is not None:
+        return [f"node.toml: web.address: {rules.address} is no address of this machine"]
+    if _bind(rules.address, rules.port) is None or _is_ours(settings):
+        return []
+    place = f"{rules.address}:{rules.port}"
+    return [f"node.toml: web.port: cannot listen on {place}: something is there already"]
 
 
 def _bind(address: str, port: int) -> OSError | None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from dicomnode.config.settings import NodeSettings
 from dicomnode.receive.desk import FrontDesk
-from dicomnode.receive.desk_line import attend, say_stop
+from dicomnode.receive.desk_line import attend, say_settings, say_stop
 from dicomnode.receive.server import listen, tls_context
 
 __all__ = ["Receivers", "receiver_command"]
@@ -46,7 +46,7 @@ class Receivers:
         ended: Callable[[int], None] = lambda pid: None,
     ) -> None:
         self._settings = settings.receive
-        self._handed_over = settings.model_dump_json().encode()
+        self._handed_over = settings.model_dump_json()
         self._desk = desk
         self._command = command
         self._ended = ended
@@ -81,6 +81,13 @@ class Receivers:
             self._threads.append(thread)
         fields = {"aet": self._settings.ae_title, "port": self.port, "count": count}
         log.info("receive.started", extra=fields)
+
+    def renew(self, settings: NodeSettings) -> None:
+        """Have associations go by these that begin from now on; those that are open go on."""
+        with self._lock:
+            self._handed_over = settings.model_dump_json()
+            for line in self._lines.values():
+                say_settings(line, self._handed_over)
 
     def stop(self, drain_s: float) -> None:
         """Take no new association, let open ones end for `drain_s` seconds, then abort them."""
@@ -128,9 +135,12 @@ class Receivers:
                 process = subprocess.Popen(  # noqa: S603  # our own program
                     list(self._command(*handles)), stdin=subprocess.PIPE, pass_fds=handles
                 )
-            self._hand_over(process)
+            given = self._handed_over
+            _hand_over(process, given)
             with self._lock:
                 self._lines[process] = ours
+                if self._handed_over != given:
+                    say_settings(ours, self._handed_over)
                 if self._stop.is_set():
                     say_stop(ours, 0.0)
             try:
@@ -143,11 +153,12 @@ class Receivers:
                 self._ended(process.pid)
         return exit_code
 
-    def _hand_over(self, process: "subprocess.Popen[bytes]") -> None:
-        """Give a receiver the settings of this node; one that dies meanwhile is started anew."""
-        assert process.stdin is not None  # noqa: S101  # it is a pipe
-        with suppress(OSError), process.stdin as given:
-            given.write(self._handed_over)
+
+def _hand_over(process: "subprocess.Popen[bytes]", settings: str) -> None:
+    """Give a receiver the settings of this node; one that dies meanwhile is started anew."""
+    assert process.stdin is not None  # noqa: S101  # it is a pipe
+    with suppress(OSError), process.stdin as given:
+        given.write(settings.encode())
 
 
 def _usual_number() -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from dicomnode.config.current import Current
 from dicomnode.config.matching import matches
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.dicom.attributes import MANUFACTURER
@@ -51,20 +52,19 @@ _LONGEST_WAIT_S = 5.0  #: between attempts while the database is away
 
 
 class Registrar:
-    """One thread that empties the inbox into the worklist."""
+    """One thread that empties the inbox into the worklist; `entered` is told when it did."""
 
     def __init__(
         self,
         store: ObjectStore,
         database: Database,
-        pipelines: Mapping[str, PipelineSettings],
+        current: Current,
+        entered: Callable[[], None] = lambda: None,
     ) -> None:
+        self._entered = entered
         self._store = store
         self._database = database
-        self._pipelines = pipelines
-        self._keywords = frozenset(_KEYWORDS).union(
-            *(pipeline.match.attributes for pipeline in pipelines.values())
-        )
+        self._current = current
         self._wanted = threading.Event()
         self._queue: deque[Path] = deque()  #: what the last scan of the inbox found
         self._scanned_at = datetime.now(UTC)
@@ -96,7 +96,8 @@ class Registrar:
             changed = self._wanted.wait(min(_LOOK_S, max(0.0, look_at - time.monotonic())))
             self._wanted.clear()
             try:
-                self.enter_batch()
+                if self.enter_batch():
+                    self._entered()
                 if self._queue or not self._found_all:
                     self._wanted.set()  # at once, and nobody looks before all is entered
                     continue
@@ -199,7 +200,9 @@ class Registrar:
 
     def _arrival(self, path: Path) -> Arrival:
         """An object of the inbox, as the worklist needs to know it."""
-        outline = read_outline(path, self._keywords)
+        pipelines = self._current.pipelines
+        wanted = (pipeline.match.attributes for pipeline in pipelines.values())
+        outline = read_outline(path, frozenset(_KEYWORDS).union(*wanted))
         _check(outline.ref)
         calling_ae = outline.calling_ae[:16]
         own = outline.text("Manufacturer") == MANUFACTURER
@@ -213,15 +216,18 @@ class Registrar:
             study_date=outline.text("StudyDate")[:16],
             kind=_kind(outline),
             own=own,
-            pipelines={} if own else self._belongs(outline.header, calling_ae),
+            pipelines={} if own else _belongs(pipelines, outline.header, calling_ae),
         )
 
-    def _belongs(self, header: Dataset, calling_ae: str) -> dict[str, int]:
-        return {
-            name: pipeline.priority
-            for name, pipeline in self._pipelines.items()
-            if matches(pipeline, header, calling_ae)
-        }
+
+def _belongs(
+    pipelines: Mapping[str, PipelineSettings], header: Dataset, calling_ae: str
+) -> dict[str, int]:
+    return {
+        name: pipeline.priority
+        for name, pipeline in pipelines.items()
+        if matches(pipeline, header, calling_ae)
+    }
 
 
 def _check(ref: InstanceRef) -> None:

@@ -1,7 +1,7 @@
 """The running node: start, run until told, stop without losing anything.
 
 The receivers are up first and alone: they need the disk and nothing else. The worklist's side opens
-when the database answers, and the worker when its process is up.
+when the database answers, and the workers when their processes are up.
 """
 
 import logging
@@ -12,9 +12,10 @@ from functools import partial
 
 from dicomnode.errors import DatabaseAway, StoreFull
 from dicomnode.node.completeness import CompletenessCheck
-from dicomnode.node.process import WorkerProcess
+from dicomnode.node.parts import Part, Parts, keep_running
 from dicomnode.node.receivers import Receivers
 from dicomnode.node.registrar import Registrar
+from dicomnode.node.takeover import Takeover
 from dicomnode.node.timers import Timers
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
@@ -25,11 +26,10 @@ log = logging.getLogger(__name__)
 
 _DATABASE_WAIT_S = 2.0  #: before the second attempt to open the worklist; then it doubles
 _LONGEST_DATABASE_WAIT_S = 30.0
-_BROKEN_WAIT_S = 1.0
 
 
 class Service:
-    """Everything `dicomnode serve` runs; `by_peer` holds what runs once for each peer, by name."""
+    """Everything `dicomnode serve` runs. `wanted` says which parts, by the settings in force."""
 
     def __init__(
         self,
@@ -40,8 +40,9 @@ class Service:
         registrar: Registrar,
         completeness: CompletenessCheck,
         timers: Timers,
-        by_peer: Mapping[str, Callable[[threading.Event], None]],
-        worker: WorkerProcess,
+        parts: Parts,
+        wanted: Callable[[], Mapping[str, Part]],
+        takeover: Takeover,
     ) -> None:
         self._store = store
         self._receivers = receivers
@@ -50,8 +51,10 @@ class Service:
         self._registrar = registrar
         self._completeness = completeness
         self._timers = timers
-        self._by_peer = by_peer
-        self._worker = worker
+        self._parts = parts
+        self._wanted = wanted
+        self._takeover = takeover
+        self._opened = False
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._last_objects = threading.Event()
@@ -78,16 +81,14 @@ class Service:
             self._serve(stop, drain_s)
 
     def _serve(self, stop: threading.Event, drain_s: float) -> None:
-        opening = threading.Thread(
-            target=self._keep_running, name="open", args=("open", partial(self._open, drain_s))
-        )
-        opening.start()
+        opening = self._spawn("open", self._open)
+        following = self._spawn("files", partial(self._takeover.run, self._stop, self._renew))
         try:
             stop.wait()
         finally:
-            self._shut(opening, drain_s)
+            self._shut(opening, following, drain_s)
 
-    def _open(self, drain_s: float) -> None:
+    def _open(self) -> None:
         """Open the worklist's side as soon as the database answers."""
         wait_s, note = _DATABASE_WAIT_S, {"problem": "images are taken and kept meanwhile"}
         while not self._stop.is_set():
@@ -103,37 +104,36 @@ class Service:
             return
         self._timers.start()
         enter = partial(self._registrar.run, self._last_objects, self._completeness.run)
-        self._spawn("register", enter)
-        self._spawn("worker", partial(self._worker.run, self._stop, drain_s=drain_s))
-        for name, run in self._by_peer.items():
-            self._spawn(name, partial(run, self._stop))
+        self._threads.append(self._spawn("register", enter))
+        self._opened = True
+        self._parts.become(self._wanted)
         log.info("node.ready", extra={"port": self.port})
 
-    def _spawn(self, name: str, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=self._keep_running, name=name, args=(name, work))
+    def _renew(self) -> None:
+        """Other settings are in force: those who ask for them go by them already."""
+        self._receivers.renew(self._takeover.current.node)
+        if self._opened:
+            self._parts.become(self._wanted)
+            self._timers.echo_soon()
+            for look in self._parts.looks("heartbeat"):
+                look()
+
+    def _spawn(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=keep_running, name=name, args=(name, work, self._stop))
         thread.start()
-        self._threads.append(thread)
+        return thread
 
-    def _keep_running(self, name: str, work: Callable[[], None]) -> None:
-        """A part of the node that breaks in a way nobody foresaw is logged and started again."""
-        while True:
-            try:
-                work()
-            except Exception:
-                log.exception("node.broken", extra={"problem": name})
-                if self._stop.wait(_BROKEN_WAIT_S):
-                    return
-            else:
-                return
-
-    def _shut(self, opening: threading.Thread, drain_s: float) -> None:
+    def _shut(self, opening: threading.Thread, following: threading.Thread, drain_s: float) -> None:
         started = time.monotonic()
         log.info("node.stopping")
         self._stop.set()
+        self._parts.end()
         self._receivers.stop(drain_s)
         opening.join()
+        following.join()
         self._last_objects.set()
         self._registrar.wake()
+        self._parts.join(max(0.0, started + drain_s - time.monotonic()))
         for thread in self._threads:
             thread.join()
         self._completeness.close()

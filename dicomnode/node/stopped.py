@@ -3,9 +3,10 @@
 import logging
 from contextlib import suppress
 
-from dicomnode.classify.card import find_models, read_card
+from dicomnode.classify.card.folder import find_models, read_model
 from dicomnode.config.load import Settings
 from dicomnode.errors import ModelError
+from dicomnode.records import ModelRef
 from dicomnode.storage.database import Database
 from dicomnode.worklist import recall
 from dicomnode.worklist.schema import is_there
@@ -17,21 +18,28 @@ log = logging.getLogger(__name__)
 
 def models_here(settings: Settings) -> dict[str, str]:
     """The models whose cards can be read, as `name@version`, by the names of their folders."""
+    return {name: model.tag for name, model in _known(settings).items()}
+
+
+def _known(settings: Settings) -> dict[str, ModelRef]:
     found = {}
     with suppress(ModelError):
         for name, folder in find_models(settings.node.classify.models).items():
             with suppress(ModelError):
-                found[name] = read_card(folder).model.tag
+                found[name] = read_model(folder).model
     return found
 
 
-def models_in_use(settings: Settings) -> dict[str, str]:
-    """The models of enabled pipelines, as `name@version`, where their cards can be read."""
-    tags = models_here(settings)
+def models_in_use(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The models of enabled pipelines, as `name@version`, where their cards can be read.
+
+    The first is the one that a pipeline names; if it is several models together, these follow.
+    """
+    known = _known(settings)
     return {
-        name: tags[pipeline.model]
+        name: known[pipeline.model].tags
         for name, pipeline in settings.pipelines.items()
-        if pipeline.enabled and pipeline.model in tags
+        if pipeline.enabled and pipeline.model in known
     }
 
 
@@ -48,7 +56,8 @@ def stopped_pipelines(settings: Settings, database: Database) -> dict[str, str]:
     return {
         name: f"{model} was recalled ({stopped[model]}): nothing is analysed by it; name another "
         f"version, or take the stop off with `dicomnode results reinstate --model {model}`"
-        for name, model in models_in_use(settings).items()
+        for name, models in models_in_use(settings).items()
+        for model in models
         if model in stopped
     }
 

@@ -1,102 +1,111 @@
-"""The worker: claim a job, analyse it, record the outcome, wait longer after each failure.
+"""The worker: takes jobs under one name, several side by side, each in a thread with its lease.
 
-Runs in a process of its own, so that a crash of the model is a lost lease and nothing worse.
+Runs in a process of its own, so that a crash of the model is a few lost leases and nothing worse.
+One of its threads waits for work while the others work: so it claims one job after the other.
 """
 
 import logging
 import threading
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
 from typing import Protocol
 
-from dicomnode.config.settings import WorklistSettings
-from dicomnode.errors import (
-    Cause,
-    DatabaseAway,
-    DicomnodeError,
-    LeaseLost,
-    NotAnalysable,
-    PatientsDiffer,
-    ReportError,
-    StoreError,
-)
+from dicomnode.errors import DatabaseAway, LeaseLost
 from dicomnode.log import working_on
-from dicomnode.records import InstanceRef, Job, Result, ResultKind
+from dicomnode.node.handling import Handling
+from dicomnode.node.watch import Watch
+from dicomnode.records import Job
 from dicomnode.storage.database import Database
-from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, queue, recall, results
+from dicomnode.worklist import queue
 
-__all__ = ["Analysis", "Case", "Worker"]
+__all__ = ["SpareTime", "Worker"]
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.25  #: how often the queue is looked at
+_LOOK_S = 0.5  #: how often the queue is looked at when nobody says that there is something
 _DATABASE_WAIT_S = 2.0  #: between attempts while the database is away
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A job and what is kept of its study."""
+class SpareTime(Protocol):
+    """Something that is worth doing while there is no job."""
 
-    job: Job
-    images: Sequence[InstanceRef]  #: the job's, in order of arrival
-    study: Sequence[InstanceRef]  #: all of the study, whatever its pipeline
-    supersedes: Sequence[InstanceRef]  #: reports of an earlier revision
-
-
-class Analysis(Protocol):
-    """What the worker needs of the thinking stages; results in the order in which they leave."""
-
-    def model(self, job: Job) -> str:
-        """The model that answers, as `name@version`; empty where it cannot be read."""
+    @property
+    def brief(self) -> bool:
+        """Is a piece of it so short that a job may wait, and find what it brought?"""
         ...
 
-    def analyse(self, case: Case) -> Sequence[Result]:
-        """Classify the images and build the results."""
+    def next(self) -> Callable[[], None] | None:
+        """The next piece of it, ready to be done; None where there is none now.
+
+        Raises:
+            DatabaseAway: the worklist cannot be asked.
+        """
         ...
 
-    def refuse(self, case: Case, cause: Cause, detail: str) -> Sequence[Result]:
-        """Build the notices that say that there are no results, and why."""
-        ...
 
-    def destinations(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
-        """Names of the peers that get results, each with the kinds that it gets."""
-        ...
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What one thread does next."""
 
-    def destinations_of_notices(self, job: Job) -> Mapping[str, Collection[ResultKind]]:
-        """The same for notices; empty where nobody wants any."""
-        ...
+    do: Callable[[], None]
+    job_id: int | None = None
+    alone: bool = False  #: nothing else is begun in this process before it has ended
 
 
 class Worker:
-    """Takes jobs one after the other under its own name."""
+    """Takes jobs under its own name; `look` is set by whoever knows that there may be one.
+
+    A job that was begun before and never ended may be what killed the worker. It is run alone, so
+    that it cannot take others with it again and again. What was done in `spare_time` may be what
+    killed the one before, too: for `careful_for_s` seconds there is none.
+    """
 
     def __init__(
         self,
         name: str,
         database: Database,
-        store: ObjectStore,
-        analysis: Analysis,
-        settings: WorklistSettings,
+        handling: Handling,
+        *,
+        lease_s: float,
+        side_by_side: int = 1,
+        spare_time: Sequence[SpareTime] = (),
+        careful_for_s: float = 0.0,
+        look: threading.Event | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._name = name
         self._database = database
-        self._store = store
-        self._analysis = analysis
-        self._settings = settings
+        self._handling = handling
+        self._lease_s = lease_s
+        self._side_by_side = side_by_side
+        self._spare_time = spare_time
+        self._careful_until = monotonic() + careful_for_s
+        self._look = look or threading.Event()
+        self._watch = watch or Watch()
+        self._turn = threading.Lock()  #: held by the thread that waits for work
+        self._counting = threading.Lock()
+        self._busy = 0  #: tasks that are under way
+        self._broken = threading.Event()  #: a thread ended, which none does by itself
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop`; a job under way is finished first."""
-        while not stop.is_set():
-            try:
-                if not self.work_once():
-                    stop.wait(_LOOK_S)
-            except DatabaseAway as error:
-                log.warning("worker.waiting", extra={"error": str(error)})
-                stop.wait(_DATABASE_WAIT_S)
+        """Work until `stop`; jobs under way are finished first."""
+
+        def work() -> None:
+            while not (stop.is_set() or self._broken.is_set()):
+                self._work(stop)
+
+        with self._watch.watching(), ThreadPoolExecutor(self._side_by_side, "job") as pool:
+            threads = [pool.submit(work) for _ in range(self._side_by_side)]
+            ended = wait(threads, return_when=FIRST_EXCEPTION).done
+            self._broken.set()  # one did, or all were told to stop: the others end, too
+            self._look.set()
+            for thread in ended:
+                thread.result()
 
     def work_once(self) -> bool:
         """Claim one job and see it through; False when there was none.
@@ -104,112 +113,65 @@ class Worker:
         Raises:
             DatabaseAway: the job, if one was claimed, comes back when its lease runs out.
         """
-        with self._database.transaction() as tx:
-            job = queue.claim(tx, self._name, lease_s=self._settings.lease_s, now=datetime.now(UTC))
-        if job is None:
-            return False
-        with working_on(job.id), self._alive(job):
+        job = self._claim()
+        if job is not None:
+            self._see_through(job)
+        return job is not None
+
+    def _work(self, stop: threading.Event) -> None:
+        """Wait for the turn to take something, take it, and do it."""
+        try:
+            with self._turn:
+                task = self._next(stop)
+                if task is None:
+                    return
+                if task.alone:
+                    self._do(task)
+                    return
+                self._count(1)
             try:
-                self._see_through(job)
-            except LeaseLost:
-                log.warning("job.lost", extra={"worker": self._name})
-        return True
+                self._do(task)
+            finally:
+                self._count(-1)
+                self._look.set()  # what has to be alone may have waited for this
+        except DatabaseAway as error:
+            log.warning("worker.waiting", extra={"error": str(error)})
+            stop.wait(_DATABASE_WAIT_S)
 
-    def _see_through(self, job: Job) -> None:
-        started = time.monotonic()
-        log.info("job.started", extra={"study_uid": job.study_uid, "attempt": job.attempts})
-        try:
-            refused = self._analyse(job) if job.refused is None else (job.refused, job.because)
-            if refused is not None:
-                self._refuse(job, *refused)
-        except PatientsDiffer as error:
-            with self._database.transaction() as tx:
-                queue.hold(tx, job, str(error), now=datetime.now(UTC))
-            log.error("job.held", extra={"problem": str(error)})
-        except StoreError as error:  # the disk's trouble is not the job's: it waits
-            self._later(job, str(error))
-        log.info("job.ended", extra={"seconds": round(time.monotonic() - started, 3)})
+    def _do(self, task: _Task) -> None:
+        with self._watch.over(task.job_id):
+            task.do()
 
-    def _analyse(self, job: Job) -> tuple[Cause, str] | None:
-        """See the job through; or why it gets no answer, in words, if it is not tried again."""
-        try:
-            with self._database.reading() as tx:
-                recall.demand_standing(tx, [self._analysis.model(job)])
-            case = self._case(job)
-            self._finish(case, self._analysis.analyse(case))
-        except (DatabaseAway, LeaseLost, PatientsDiffer, StoreError):
-            raise
-        except NotAnalysable as error:
-            return error.cause, str(error)
-        except ReportError as error:
-            self._fail(job, str(error))
-            return None
-        except DicomnodeError as error:
-            problem, may_help = str(error), error.retry
-        except Exception as error:  # whatever a model does, the job gets an end
-            log.exception("job.crashed", extra={"error": type(error).__name__})
-            problem, may_help = f"unexpected {type(error).__name__}; see the log", True
-        else:
-            return None
-        if not may_help or job.attempts >= self._settings.attempts:
-            return Cause.MODEL_FAILED, problem
-        self._later(job, problem)
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._busy += change
+
+    def _next(self, stop: threading.Event) -> _Task | None:
+        """Wait for something to do; None when it is time to stop."""
+        while not (stop.is_set() or self._broken.is_set()):
+            self._look.clear()
+            if (job := self._claim()) is not None:
+                return _Task(partial(self._see_through, job), job.id, alone=job.attempts > 1)
+            if not self._busy and monotonic() >= self._careful_until:
+                for spare in self._spare_time:
+                    if (piece := spare.next()) is not None:
+                        return _Task(piece, alone=spare.brief)
+            self._look.wait(_LOOK_S)
         return None
 
-    def _refuse(self, job: Job, cause: Cause, detail: str) -> None:
-        """Say in the place of the results that there are none; where that cannot be, it failed."""
-        try:
-            if self._analysis.destinations_of_notices(job):
-                case = self._case(job)
-                self._finish(case, self._analysis.refuse(case, cause, detail), cause, detail)
-            else:
-                self._fail(job, detail)
-        except (DatabaseAway, LeaseLost, PatientsDiffer, StoreError):
-            raise
-        except DicomnodeError as error:
-            self._fail(job, detail, f"no notice could be made: {error}")
-        except Exception as error:  # as above
-            log.exception("job.crashed", extra={"error": type(error).__name__})
-            self._fail(job, detail, f"no notice could be made: {type(error).__name__}")
-
-    def _case(self, job: Job) -> Case:
-        with self._database.reading() as tx:
-            return Case(
-                job=job,
-                images=jobs.images(tx, job),
-                study=jobs.study_images(tx, job.study_uid),
-                supersedes=results.reports_before(tx, job),
+    def _claim(self) -> Job | None:
+        now = datetime.now(UTC)
+        with self._database.transaction() as tx:
+            return queue.claim(
+                tx, self._name, lease_s=self._lease_s, now=now, beside=self._busy > 0
             )
 
-    def _finish(
-        self, case: Case, made: Sequence[Result], refused: Cause | None = None, because: str = ""
-    ) -> None:
-        """Have every result durably on disk, and then the worklist name them."""
-        job, now = case.job, datetime.now(UTC)
-        for result in made:
-            self._store.keep_result(job.study_uid, result.ref.sop_instance_uid, result.part10)
-        to = self._analysis.destinations_of_notices if refused else self._analysis.destinations
-        wanted = to(job)
-        with self._database.transaction() as tx:
-            queue.finish(tx, job, made, wanted, now=now, refused=refused, because=because)
-        fields = {"count": len(made)} | ({"problem": because} if because else {})
-        log.info("job.refused" if refused else "job.reported", extra=fields)
-
-    def _fail(self, job: Job, *reasons: str) -> None:
-        words = "; ".join(reasons)
-        with self._database.transaction() as tx:
-            queue.fail(tx, job, words, now=datetime.now(UTC))
-        log.error("job.failed", extra={"problem": words, "attempts": job.attempts})
-
-    def _later(self, job: Job, reason: str) -> None:
-        wait_s = queue.backoff_s(
-            job.attempts,
-            first_s=self._settings.first_retry_s,
-            longest_s=self._settings.longest_retry_s,
-        )
-        with self._database.transaction() as tx:
-            queue.later(tx, job, reason, wait_s=wait_s, now=datetime.now(UTC))
-        log.warning("job.deferred", extra={"problem": reason, "retry_in_s": round(wait_s, 1)})
+    def _see_through(self, job: Job) -> None:
+        with working_on(job.id), self._alive(job):
+            try:
+                self._handling.see_through(job)
+            except LeaseLost:
+                log.warning("job.lost", extra={"worker": self._name})
 
     @contextmanager
     def _alive(self, job: Job) -> Iterator[None]:
@@ -217,10 +179,10 @@ class Worker:
         done = threading.Event()
 
         def beat() -> None:
-            while not done.wait(self._settings.lease_s / 3):
+            while not done.wait(self._lease_s / 3):
                 try:
                     with self._database.transaction() as tx:
-                        queue.renew(tx, job, lease_s=self._settings.lease_s, now=datetime.now(UTC))
+                        queue.renew(tx, job, lease_s=self._lease_s, now=datetime.now(UTC))
                 except LeaseLost:
                     return
                 except DatabaseAway as error:

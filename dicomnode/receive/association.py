@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ssl import SSLContext
 
 from dicomnode.config.settings import ReceiveSettings
-from dicomnode.errors import ConnectionLost, ProtocolViolation
+from dicomnode.errors import ConnectionLost, ProtocolViolation, Trouble
 from dicomnode.receive.desk import Desk
 from dicomnode.receive.dimse import C_CANCEL, Command, read_command, response
 from dicomnode.receive.negotiation import (
@@ -26,8 +26,9 @@ from dicomnode.receive.negotiation import (
     rejected,
 )
 from dicomnode.receive.services import Request, Services
+from dicomnode.receive.visit import visit_of
 from dicomnode.receive.wire import ABORT, ASSOCIATE_RQ, P_DATA, RELEASE_RQ, Wire, nothing
-from dicomnode.records import Association
+from dicomnode.records import Association, Visit
 
 __all__ = ["House", "StoreAssociation"]
 
@@ -60,7 +61,10 @@ class StoreAssociation:
         self._house = house
         self._record: Association | None = None  #: set when it was let in
         self._services: Services | None = None
-        self._agreement = Agreement(contexts={}, pdu=b"")
+        self._agreement = Agreement(contexts={}, pdu=b"", refused={})
+        self._proposal: Proposal | None = None  #: set when it was read
+        self._rejection: Rejection | None = None
+        self._trouble: Trouble | None = None  #: why it ended
         self._max_pdu_bytes = 0  #: that the caller takes
         self._why_dropped = ""
         self._command = bytearray()  #: what came of a command
@@ -81,12 +85,13 @@ class StoreAssociation:
                 last_words = RELEASED
         except ConnectionLost as error:
             problem = self._why_dropped or str(error)
+            self._trouble = Trouble.STOPPING if self._why_dropped else error.trouble
             last_words = ABORTED if self._why_dropped else b""
         except ProtocolViolation as error:
-            problem, last_words = str(error), ABORTED
+            problem, last_words, self._trouble = str(error), ABORTED, error.trouble
         except Exception:  # a fault of ours ends one association, never the receiver
             log.exception("association.failed", extra={"address": self.address})
-            problem, last_words = "an unforeseen error", ABORTED
+            problem, last_words, self._trouble = "an unforeseen error", ABORTED, Trouble.FAULT
         finally:
             self._end(problem, last_words, started)
 
@@ -109,14 +114,22 @@ class StoreAssociation:
             self._wire.secure(self._house.tls)
         kind, length = self._wire.next_pdu()
         if kind != ASSOCIATE_RQ:
-            raise ProtocolViolation("the first PDU is no A-ASSOCIATE-RQ")
+            raise ProtocolViolation("the first PDU is no A-ASSOCIATE-RQ", Trouble.NO_DICOM)
         proposal = read_proposal(self._wire.content(length))
-        answer = proposal if isinstance(proposal, Rejection) else self._admit(proposal)
+        if isinstance(proposal, Proposal):
+            self._proposal = proposal
+            answer = self._admit(proposal)
+        else:
+            answer = proposal
+        self._rejection = answer
         self._wire.patience_s = settings.idle_timeout_s
         if answer is not None:
             fields = {"address": self.address, "problem": answer.words}
-            if isinstance(proposal, Proposal):
-                fields |= {"calling_ae": proposal.calling_ae, "called_ae": proposal.called_ae}
+            if self._proposal is not None:
+                fields |= {
+                    "calling_ae": self._proposal.calling_ae,
+                    "called_ae": self._proposal.called_ae,
+                }
             log.warning("association.rejected", extra=fields)
             self._wire.part(rejected(answer))
 
@@ -148,9 +161,12 @@ class StoreAssociation:
                 self._wire.send(RELEASED)
         except ConnectionLost:
             problem = "the caller hung up before its release was answered"
+            self._trouble = Trouble.HUNG_UP
+        seconds = round(time.monotonic() - started, 3)
         try:
+            self._house.desk.visited(self._visit(problem, seconds))
             if self._record is not None and self._services is not None:
-                self._tell_end(self._record, self._services, problem, time.monotonic() - started)
+                self._tell_end(self._record, self._services, problem, seconds)
             elif problem and self._wire.heard:
                 fields = {"address": self.address, "problem": problem}
                 log.warning("connection.refused", extra=fields)
@@ -168,12 +184,24 @@ class StoreAssociation:
             "stored": services.stored,
             "refused": services.refused,
             "state": "aborted" if problem else "released",
-            "seconds": round(seconds, 3),
+            "seconds": seconds,
         }
         if problem:
             fields["problem"] = problem
         log.log(logging.WARNING if problem else logging.INFO, "association.ended", extra=fields)
         self._house.desk.ended(record)
+
+    def _visit(self, problem: str, seconds: float) -> Visit:
+        return visit_of(
+            self.address,
+            self._proposal,
+            self._rejection,
+            self._agreement,
+            self._services,
+            self._trouble if problem else None,
+            problem,
+            seconds,
+        )
 
     # --- messages -------------------------------------------------------------------------
 
@@ -189,7 +217,7 @@ class StoreAssociation:
                 self._wire.content(length)
                 return
             elif kind == ABORT:
-                raise ConnectionLost("the caller aborted")
+                raise ConnectionLost("the caller aborted", Trouble.ABORTED)
             else:
                 raise ProtocolViolation("a PDU came that has no place there")
 
@@ -219,7 +247,8 @@ class StoreAssociation:
         """Who drips a message, byte by byte, may not keep its place."""
         patience_s = self._wire.patience_s
         if seconds > patience_s + self._message_bytes / _SLOWEST_BYTES_PER_S:
-            raise ConnectionLost(f"less than {_SLOWEST_BYTES_PER_S} bytes came in a second")
+            words = f"less than {_SLOWEST_BYTES_PER_S} bytes came in a second"
+            raise ConnectionLost(words, Trouble.SLOW)
 
     def _take_command(self, size: int, *, last: bool) -> None:
         if self._request is not None:

@@ -5,13 +5,14 @@ A node has one desk, however many processes receive; `receive/desk_line.py` brin
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dicomnode.config.settings import ReceiveSettings
+from dicomnode.config.current import Current
+from dicomnode.errors import Trouble
 from dicomnode.receive.negotiation import Rejection
-from dicomnode.records import Association, Peer
+from dicomnode.records import Association, Visit
 
 __all__ = ["Admission", "Desk", "FrontDesk", "Listener"]
 
@@ -48,6 +49,9 @@ class Desk(Listener, Protocol):
     ) -> Admission | Rejection:
         """Decide on an A-ASSOCIATE-RQ; `stores` says whether it proposes to store anything."""
 
+    def visited(self, visit: Visit) -> None:
+        """What came of a connection, whether it was let in or not; told before `ended`."""
+
 
 _WRONG_CALLING = Rejection(
     1,
@@ -55,31 +59,46 @@ _WRONG_CALLING = Rejection(
     3,
     "calling AE title may not send; a file in peers/ with it and may_send = true lets it in "
     "(upper and lower case count)",
+    Trouble.CALLING_AE,
 )
-_TOO_MANY = Rejection(2, 3, 2, "as many associations are open as are allowed")
-_TOO_MANY_OF_ONE = Rejection(2, 3, 2, "this caller has as many associations open as one may have")
+_TOO_MANY = Rejection(2, 3, 2, "as many associations are open as are allowed", Trouble.TOO_MANY)
+_TOO_MANY_OF_ONE = Rejection(
+    2,
+    3,
+    2,
+    "this caller has as many associations open as one may have",
+    Trouble.TOO_MANY_OF_ONE,
+)
 _LOW_WATER = Rejection(
     2,
     3,
     1,
     "the disk is nearly full: free some space. low_water_bytes says how much must be left, or "
     "where it is 0, twice min_free_bytes",
+    Trouble.LOW_DISK,
 )
-_STOPPING = Rejection(2, 3, 1, "this node is stopping")
+_STOPPING = Rejection(2, 3, 1, "this node is stopping", Trouble.STOPPING)
+
+
+def _nobody(visit: Visit) -> None:
+    """Where visits are not looked at."""
 
 
 class FrontDesk:
-    """The rules, and the list of who is inside. `has_room` says whether new images are welcome."""
+    """The rules, and the list of who is inside. `has_room` says whether new images are welcome.
+
+    `visited` is called from many threads, and must not keep them waiting.
+    """
 
     def __init__(
         self,
-        settings: ReceiveSettings,
-        peers: Mapping[str, Peer],
+        current: Current,
         listener: Listener,
         has_room: Callable[[], bool] = lambda: True,
+        visited: Callable[[Visit], None] = _nobody,
     ) -> None:
-        self._settings = settings
-        self._peers = peers
+        self._visited = visited
+        self._current = current
         self._listener = listener
         self._has_room = has_room
         self._stopping = False
@@ -91,9 +110,11 @@ class FrontDesk:
         self, calling_ae: str, called_ae: str, address: str, *, stores: bool
     ) -> Admission | Rejection:
         """See `Desk`."""
-        if called_ae != self._settings.ae_title:
-            return Rejection(1, 1, 7, f"called AE title is not ours, {self._settings.ae_title}")
-        known = [peer for peer in self._peers.values() if peer.ae_title == calling_ae]
+        ours = self._current.node.receive.ae_title
+        if called_ae != ours:
+            words = f"called AE title is not ours, {ours}"
+            return Rejection(1, 1, 7, words, Trouble.CALLED_AE)
+        known = [peer for peer in self._current.peers.values() if peer.ae_title == calling_ae]
         may_store = any(peer.may_send for peer in known)
         if not may_store and not any(peer.storage_commitment for peer in known):
             return _WRONG_CALLING
@@ -127,6 +148,16 @@ class FrontDesk:
             del self._inside[association.id]
         self._listener.ended(association)
 
+    def visited(self, visit: Visit) -> None:
+        """See `Desk`."""
+        self._visited(visit)
+
+    @property
+    def inside(self) -> int:
+        """How many associations are open."""
+        with self._lock:
+            return len(self._inside)
+
     def close(self) -> int:
         """Let nobody in any more; return how many are inside."""
         with self._lock:
@@ -137,7 +168,7 @@ class FrontDesk:
         """No one caller may take all places: others must find the door open."""
         if self._stopping:
             return _STOPPING
-        if len(self._inside) >= self._settings.max_associations:
+        if len(self._inside) >= self._current.node.receive.max_associations:
             return _TOO_MANY
         inside = self._inside.values()
         most = self._most_of_one()
@@ -149,7 +180,8 @@ class FrontDesk:
         return None
 
     def _most_of_one(self) -> int:
-        most = self._settings.max_associations
-        others = len({peer.ae_title for peer in self._peers.values() if peer.may_send}) - 1
+        rules = self._current.node.receive
+        most = rules.max_associations
+        others = len({peer.ae_title for peer in self._current.peers.values() if peer.may_send}) - 1
         reserve = min(most // 4, 2 * max(0, others))
-        return self._settings.max_associations_of_one or most - reserve
+        return rules.max_associations_of_one or most - reserve

@@ -1,7 +1,8 @@
 """The desk, for receivers that are processes of their own: JSON lines over a socket.
 
-A receiver asks and tells; the node answers who asks, and says when it is time to stop. Everything
-stays in order, so that the end of an association never overtakes what it kept.
+A receiver asks and tells; the node answers who asks, and says when the settings changed and when it
+is time to stop. Everything stays in order, so that the end of an association never overtakes what
+it kept.
 """
 
 import json
@@ -10,27 +11,37 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from queue import SimpleQueue
 from typing import Any
 
+from dicomnode.errors import Trouble
 from dicomnode.receive.desk import Admission, Desk
 from dicomnode.receive.negotiation import Rejection
-from dicomnode.records import Association
+from dicomnode.records import Association, Visit, VisitState
 
-__all__ = ["DistantDesk", "attend", "say_stop"]
+__all__ = ["DistantDesk", "attend", "say_settings", "say_stop"]
 
 log = logging.getLogger(__name__)
+
+_DIED = "its receiver died; what it was told is kept is kept"
 
 
 class DistantDesk:
     """A receiver's end of the line. `stop` is called with the seconds to drain when the node
-    wants an end, and with None when the node is gone: then nobody answers any more.
+    wants an end, and with None when the node is gone: then nobody answers any more. `renew` is
+    called with the settings of the node, as JSON, when others are in force.
     """
 
-    def __init__(self, line: socket.socket, stop: Callable[[float | None], None]) -> None:
+    def __init__(
+        self,
+        line: socket.socket,
+        stop: Callable[[float | None], None],
+        renew: Callable[[str], None] = lambda settings: None,
+    ) -> None:
         self._line = line
         self._stop = stop
+        self._renew = renew
         self._talking = threading.Lock()
         self._asking = threading.Lock()
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
@@ -47,7 +58,8 @@ class DistantDesk:
             )  # fmt: skip
             answer = self._answers.get()
         if "rejection" in answer:
-            return Rejection(*answer["rejection"])
+            result, source, reason, problem, trouble = answer["rejection"]
+            return Rejection(result, source, reason, problem, Trouble(trouble))
         association = Association(
             id=answer["association"], calling_ae=calling_ae, called_ae=called_ae, address=address
         )
@@ -69,6 +81,10 @@ class DistantDesk:
         """See `Listener`."""
         self._say(do="ended", association=association.id, uids=())
 
+    def visited(self, visit: Visit) -> None:
+        """See `Desk`."""
+        self._say(do="visited", visit=asdict(visit))
+
     def _say(self, **words: object) -> None:
         data = json.dumps(words).encode() + b"\n"
         with suppress(OSError), self._talking:  # where the node is gone, `stop` was told
@@ -80,6 +96,8 @@ class DistantDesk:
                 words = json.loads(line)
                 if "stop" in words:
                     self._stop(words["stop"])
+                elif "settings" in words:
+                    self._renew(words["settings"])
                 else:
                     self._answers.put(words)
         self._stop(None)
@@ -95,6 +113,7 @@ def attend(line: socket.socket, desk: Desk) -> None:
     finally:
         for association in inside.values():
             _log_lost(association)
+            desk.visited(_lost(association))
             desk.ended(association)
 
 
@@ -104,13 +123,30 @@ def say_stop(line: socket.socket, drain_s: float) -> None:
         line.sendall(json.dumps({"stop": drain_s}).encode() + b"\n")
 
 
+def say_settings(line: socket.socket, settings: str) -> None:
+    """Tell a receiver by which settings the associations go that begin from now on, as JSON."""
+    with suppress(OSError):
+        line.sendall(json.dumps({"settings": settings}).encode() + b"\n")
+
+
+def _lost(association: Association) -> Visit:
+    return Visit(
+        state=VisitState.LOST,
+        address=association.address,
+        calling_ae=association.calling_ae,
+        called_ae=association.called_ae,
+        trouble=Trouble.LOST,
+        words=_DIED,
+    )
+
+
 def _log_lost(association: Association) -> None:
     fields = {
         "association": association.id,
         "calling_ae": association.calling_ae,
         "address": association.address,
         "state": "lost",
-        "problem": "its receiver died; what it was told is kept is kept",
+        "problem": _DIED,
     }
     log.warning("association.ended", extra=fields)
 
@@ -126,8 +162,17 @@ def _attend_one(
             line.sendall(json.dumps(_answer(answer, inside)).encode() + b"\n")
         case "ended":
             desk.ended(inside.pop(words["association"]))
+        case "visited":
+            desk.visited(_visit(words["visit"]))
         case "kept" | "conflict" | "turned_away":
             getattr(desk, words["do"])(inside[words["association"]], *words["uids"])
+
+
+def _visit(words: dict[str, Any]) -> Visit:
+    trouble = words["trouble"] and Trouble(words["trouble"])
+    contexts = {name: tuple(each) for name, each in words["refused_contexts"].items()}
+    read = {"state": VisitState(words["state"]), "trouble": trouble, "refused_contexts": contexts}
+    return Visit(**(words | read))
 
 
 def _answer(answer: Admission | Rejection, inside: dict[int, Association]) -> dict[str, object]:

@@ -4,7 +4,7 @@ pynetdicom reads and writes the PDUs; what is accepted is decided here.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydicom.uid import UID
@@ -25,7 +25,7 @@ from dicomnode.dicom.sop_classes import (
     VERIFICATION,
 )
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicomnode.errors import ProtocolViolation
+from dicomnode.errors import ProtocolViolation, Trouble
 
 __all__ = [
     "ABORTED",
@@ -43,6 +43,8 @@ __all__ = [
 _APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 _ACCEPTED, _NO_ABSTRACT_SYNTAX, _NO_TRANSFER_SYNTAX = 0, 3, 4  # PS3.8 Table 9-18
 _FIXED_FIELDS = 68  #: of an A-ASSOCIATE-RQ, before its items (PS3.8 Table 9-11)
+_MOST_CLASSES, _MOST_SYNTAXES = 16, 6  #: that were refused, and are told of
+_LONGEST_UID = 64
 
 RELEASED = struct.pack(">BxI4x", 0x06, 4)  #: A-RELEASE-RP
 ABORTED = struct.pack(
@@ -58,6 +60,7 @@ class Rejection:
     source: int
     reason: int
     words: str
+    trouble: Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ class Agreement:
 
     contexts: Mapping[int, Context]
     pdu: bytes
+    refused: Mapping[str, tuple[str, ...]]  #: transfer syntaxes by SOP Class; not all, where many
 
 
 def read_proposal(body: bytes) -> Proposal | Rejection:
@@ -96,7 +100,8 @@ def read_proposal(body: bytes) -> Proposal | Rejection:
     if len(body) < _FIXED_FIELDS:
         raise ProtocolViolation("an A-ASSOCIATE-RQ is too short")
     if not int.from_bytes(body[:2], "big") & 1:
-        return Rejection(1, 2, 2, "the caller speaks another version of the protocol")
+        words = "the caller speaks another version of the protocol"
+        return Rejection(1, 2, 2, words, Trouble.VERSION)
     pdu = A_ASSOCIATE_RQ()
     try:
         pdu.decode(struct.pack(">BxI", 0x01, len(body)) + body)
@@ -105,7 +110,8 @@ def read_proposal(body: bytes) -> Proposal | Rejection:
         if not all(context.abstract_syntax and context.transfer_syntax for context in contexts):
             raise ProtocolViolation("a presentation context lacks a syntax")
         if primitive.application_context_name != _APPLICATION_CONTEXT:
-            return Rejection(1, 1, 2, "the caller's application context is not DICOM's")
+            words = "the caller's application context is not DICOM's"
+            return Rejection(1, 1, 2, words, Trouble.APPLICATION)
         return Proposal(
             calling_ae=primitive.calling_ae_title.strip(),
             called_ae=primitive.called_ae_title.strip(),
@@ -149,7 +155,7 @@ def accept(proposal: Proposal, *, may_store: bool, max_pdu_bytes: int) -> Agreem
     answer.user_information = [length, implementation, version, *roles]
     pdu = A_ASSOCIATE_AC()
     pdu.from_primitive(answer)
-    return Agreement(contexts=contexts, pdu=pdu.encode())
+    return Agreement(contexts=contexts, pdu=pdu.encode(), refused=_refused(asked, results))
 
 
 def rejected(rejection: Rejection) -> bytes:
@@ -181,6 +187,19 @@ def _result(
     else:
         result.result = _ACCEPTED if known else _NO_TRANSFER_SYNTAX
     return result
+
+
+def _refused(
+    asked: A_ASSOCIATE, results: Iterable[PresentationContext]
+) -> dict[str, tuple[str, ...]]:
+    """What was not accepted: a caller may say as much as it likes, and little of it is kept."""
+    found: dict[str, tuple[str, ...]] = {}
+    for each, result in zip(asked.presentation_context_definition_list, results, strict=True):
+        name = str(each.abstract_syntax)[:_LONGEST_UID]
+        if result.result != _ACCEPTED and (name in found or len(found) < _MOST_CLASSES):
+            syntaxes = (str(uid)[:_LONGEST_UID] for uid in each.transfer_syntax[:_MOST_SYNTAXES])
+            found[name] = tuple(dict.fromkeys((*found.get(name, ()), *syntaxes)))[:_MOST_SYNTAXES]
+    return found
 
 
 def _roles(asked: A_ASSOCIATE, accepted: set[str]) -> list[SCP_SCU_RoleSelectionNegotiation]:

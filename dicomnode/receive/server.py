@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 from dicomnode.config.settings import ReceiveSettings
 from dicomnode.errors import ConfigError, Mistake
@@ -73,6 +74,7 @@ class StoreServer:
 
     def __init__(self, settings: ReceiveSettings, desk: Desk, intake: Intake, spool: Spool) -> None:
         self._settings = settings
+        self._spool = spool
         self._house = House(
             settings=settings,
             desk=desk,
@@ -95,6 +97,19 @@ class StoreServer:
     def port(self) -> int:
         """The TCP port that is listened on; the configured one before the start."""
         return self._port
+
+    def renew(self, settings: ReceiveSettings, intake: Intake) -> None:
+        """Go by these with the connections that come from now on; those that are open go on.
+
+        Where is listened, and TLS, stay as they are.
+        """
+        desk, spool = self._house.desk, self._spool
+        self._settings = settings
+        self._house = replace(
+            self._house,
+            settings=settings,
+            serve=lambda record: Services(record, desk, intake, spool),
+        )
 
     def start(self, listening: socket.socket) -> None:
         """Accept connections in a thread of their own."""

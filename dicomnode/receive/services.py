@@ -4,6 +4,7 @@ A `Request` takes its dataset as it comes, and finds the answer when all of it i
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
@@ -15,7 +16,7 @@ from dicomnode.receive.desk import Desk
 from dicomnode.receive.dimse import C_ECHO, C_STORE, N_ACTION, N_EVENT_REPORT, Command
 from dicomnode.receive.intake import Intake, Reception
 from dicomnode.receive.negotiation import Context
-from dicomnode.receive.status import SUCCESS, UNFORESEEN, Answer, answer_to
+from dicomnode.receive.status import SUCCESS, UNFORESEEN, Answer, answer_to, reason_of
 from dicomnode.records import Association, CommitmentMessage, StoreRequest
 from dicomnode.storage.incoming import Kept
 from dicomnode.storage.spool import Spool
@@ -56,6 +57,7 @@ class Services:
         self.record = record
         self.stored = 0
         self.refused = 0
+        self.refusals: Counter[str] = Counter()  #: the same by why, as `reason_of` names it
         self._desk = desk
         self._intake = intake
         self._spool = spool
@@ -100,6 +102,7 @@ class Services:
     def refuse(self, uid: str, error: Exception) -> Answer:
         """Count and log an object that is not kept, and find the answer."""
         self.refused += 1
+        self.refusals[reason_of(error)] += 1
         known = isinstance(error, DicomnodeError)
         if self.refused <= _MOST_REFUSALS_LOGGED:
             log.log(

@@ -18,7 +18,7 @@ from dicomnode.errors import (
     Unreadable,
 )
 
-__all__ = ["ANSWERS", "SUCCESS", "UNFORESEEN", "Answer", "answer_to"]
+__all__ = ["ANSWERS", "SUCCESS", "UNFORESEEN", "Answer", "answer_to", "reason_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,8 @@ def answer_to(error: DicomnodeError) -> Answer:
         if kind in ANSWERS:
             return ANSWERS[kind]
     return UNFORESEEN
+
+
+def reason_of(error: Exception) -> str:
+    """The name of the kind of error that decides the answer; empty for one nobody foresaw."""
+    return next((kind.__name__ for kind in type(error).__mro__ if kind in ANSWERS), "")

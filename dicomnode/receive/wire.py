@@ -12,7 +12,7 @@ from contextlib import suppress
 from mmap import mmap
 from ssl import SSLContext, SSLEOFError, SSLError, SSLSocket
 
-from dicomnode.errors import ConnectionLost, ProtocolViolation
+from dicomnode.errors import ConnectionLost, ProtocolViolation, Trouble
 
 __all__ = ["ABORT", "ASSOCIATE_RQ", "P_DATA", "RELEASE_RQ", "Wire", "nothing"]
 
@@ -29,16 +29,26 @@ _LEAST_PDU_BYTES = 256 * 1024  #: an A-ASSOCIATE-RQ may be longer than the P-DAT
 _PARTING_S = 1.0  #: for the peer to read our last PDU and hang up (ARTIM, PS3.8 9.1.5)
 _EXACT_ENOUGH_S = 0.1
 _PARTING_BYTES = 4 * 1024 * 1024
+_SILENT = "the caller was silent for too long"
 
 
-_PLAIN = "it looks like DICOM without TLS; turn TLS on at the caller, or leave out receive.tls_*"
-_TLS = "it looks like TLS; turn TLS off at the caller, or set receive.tls_certificate"
-_HTTP = "it looks like HTTP; a DICOM port is no web server: correct the port at the caller"
+_LIKENESS = {
+    Trouble.PLAIN_TO_TLS: (
+        "it looks like DICOM without TLS; turn TLS on at the caller, or leave out receive.tls_*"
+    ),
+    Trouble.TLS_TO_PLAIN: (
+        "it looks like TLS; turn TLS off at the caller, or set receive.tls_certificate"
+    ),
+    Trouble.HTTP: (
+        "it looks like HTTP; a DICOM port is no web server: correct the port at the caller"
+    ),
+}
 
 #: How other protocols begin; a record of TLS with its type and version (RFC 8446 section 5.1).
-_BEGINNINGS = {bytes([ASSOCIATE_RQ, 0]): _PLAIN, b"\x16\x03": _TLS} | dict.fromkeys(
-    (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS", b"PRI * "), _HTTP
-)
+_BEGINNINGS = {
+    bytes([ASSOCIATE_RQ, 0]): Trouble.PLAIN_TO_TLS,
+    b"\x16\x03": Trouble.TLS_TO_PLAIN,
+} | dict.fromkeys((b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS", b"PRI * "), Trouble.HTTP)
 _LONGEST_BEGINNING = max(map(len, _BEGINNINGS))
 
 
@@ -78,9 +88,10 @@ class Wire:
         self._wait_at_most(self.patience_s)
         try:
             likeness = _likeness(self._socket.recv(_LONGEST_BEGINNING, socket.MSG_PEEK))
-            if likeness not in ("", _TLS):
+            if likeness not in (None, Trouble.TLS_TO_PLAIN):
                 self.heard = True
-                raise ConnectionLost(f"the TLS handshake failed: {likeness}")
+                words = f"the TLS handshake failed: {_LIKENESS[likeness]}"
+                raise ConnectionLost(words, likeness)
             self._wait_at_most(max(0.0, due - time.monotonic()))
             # The raw socket is detached at once; `close` must find the new one from then on.
             self._socket = context.wrap_socket(
@@ -88,11 +99,13 @@ class Wire:
             )
             self._socket.do_handshake()
         except TimeoutError:
-            raise ConnectionLost("the TLS handshake was not finished in time") from None
+            words = "the TLS handshake was not finished in time"
+            raise ConnectionLost(words, Trouble.SILENT) from None
         except OSError as error:
             self.heard = isinstance(error, SSLError) and not isinstance(error, SSLEOFError)
             why = getattr(error, "reason", None) or type(error).__name__
-            raise ConnectionLost(f"the TLS handshake failed: {why}") from error
+            trouble = Trouble.HANDSHAKE if self.heard else Trouble.HUNG_UP
+            raise ConnectionLost(f"the TLS handshake failed: {why}", trouble) from error
 
     def next_pdu(self) -> tuple[int, int]:
         """Type and length of the next PDU; its content must be read before the one after it."""
@@ -101,7 +114,9 @@ class Wire:
         kind, length = _PDU_HEADER.unpack_from(self._buffer, self._start)
         if kind not in _KINDS:
             likeness = _likeness(self._buffer[self._start : self._end])
-            raise ProtocolViolation(likeness or "not a PDU of the DICOM upper layer")
+            if likeness is not None:
+                raise ProtocolViolation(_LIKENESS[likeness], likeness)
+            raise ProtocolViolation("not a PDU of the DICOM upper layer", Trouble.NO_DICOM)
         if length > self._longest_pdu:
             raise ProtocolViolation("a PDU is longer than any this node asked for")
         self._start += _PDU_HEADER.size
@@ -192,12 +207,12 @@ class Wire:
     def _receive(self, into: memoryview, due: float) -> int:
         patience_s = due - time.monotonic()
         if patience_s <= 0:
-            raise ConnectionLost("the caller was silent for too long")
+            raise ConnectionLost(_SILENT, Trouble.SILENT)
         try:
             self._wait_at_most(patience_s)
             count = self._socket.recv_into(into)
         except TimeoutError:
-            raise ConnectionLost("the caller was silent for too long") from None
+            raise ConnectionLost(_SILENT, Trouble.SILENT) from None
         except OSError as error:
             raise ConnectionLost(_words(error)) from error
         if count == 0:
@@ -211,9 +226,9 @@ class Wire:
             self._socket.settimeout(self._timeout_s)
 
 
-def _likeness(data: bytes) -> str:
-    """What these bytes look like where they do not belong, with the remedy; empty if unknown."""
-    return next((words for each, words in _BEGINNINGS.items() if data.startswith(each)), "")
+def _likeness(data: bytes) -> Trouble | None:
+    """What these bytes look like where they do not belong; None if unknown."""
+    return next((what for each, what in _BEGINNINGS.items() if data.startswith(each)), None)
 
 
 def _words(error: OSError) -> str:

@@ -13,7 +13,7 @@ from dicomnode.config.load import load
 from dicomnode.dicom import attributes
 from dicomnode.errors import Cause, NotAnalysable, PatientsDiffer, ReportError
 from dicomnode.node.analysis import StudyAnalysis
-from dicomnode.node.worker import Case
+from dicomnode.node.handling import Case
 from dicomnode.records import (
     InstanceRef,
     Job,
@@ -56,10 +56,13 @@ class FakeClassifier:
     def __init__(self) -> None:
         self.shown: list[str] = []
 
-    def classify(self, images: Sequence[Dataset | Path]) -> Prediction:
+    def classify(self, images: Sequence[Dataset | Path], *, explained: bool = True) -> Prediction:
         headers = [attributes.read_header(image) for image in images if isinstance(image, Path)]
         self.shown = [str(header.SOPInstanceUID) for header in headers]
         return make_prediction(make_source(*headers))
+
+    def ahead(self, image: Path) -> None:
+        """Nothing is worth remembering."""
 
 
 class Bench:
@@ -70,6 +73,7 @@ class Bench:
         self.store = make_store(folder / "node")
         self.classifier = FakeClassifier()
         self.loaded: list[str] = []
+        self.named = MODEL
 
     def keep(self, number: int, **changes: Any) -> InstanceRef:
         """Have an image of the study on disk."""
@@ -95,7 +99,7 @@ class Bench:
             self.loaded.append(name)
             return self.classifier
 
-        return StudyAnalysis(settings, self.store, ready, lambda name: MODEL)
+        return StudyAnalysis(settings, self.store, ready, lambda name: self.named)
 
 
 @pytest.fixture
@@ -123,6 +127,24 @@ def test_the_model_is_shown_the_images_of_the_job_in_order_of_the_study(bench: B
     assert bench.classifier.shown == [first.sop_instance_uid, third.sop_instance_uid]
     assert {result.kind for result in results} == {SC, SR}
     assert {result.model for result in results} == {f"{MODEL.name}@{MODEL.version}"}
+
+
+def test_a_model_that_is_several_is_named_with_its_members(bench: Bench) -> None:
+    bench.named = replace(MODEL, members=("one@1", "other@1"))
+    analysis = bench.analysis()
+    tags = (MODEL.tag, "one@1", "other@1")
+    assert analysis.models(JOB) == analysis.models_of("all") == analysis.tags_of("chest") == tags
+    assert analysis.models_of("gone") == ()
+
+
+def test_a_model_that_was_loaded_is_what_it_was_whatever_its_folder_holds_now(
+    bench: Bench,
+) -> None:
+    analysis = bench.analysis()
+    bench.named = replace(MODEL, version="9")
+    assert analysis.models(JOB) == (replace(MODEL, version="9").tag,)
+    analysis.warm("all")
+    assert analysis.models(JOB) == (MODEL.tag,)  # of which its results will be, too
 
 
 def test_each_file_is_opened_once_to_see_whose_it_is(

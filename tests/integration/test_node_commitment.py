@@ -1,6 +1,5 @@
 """What we are asked to keep, from the spool to the report, with the disk as it is then."""
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from dicomnode.errors import PeerAway, PeerRefused, StoreError
 from dicomnode.node import commitment, promises
 from dicomnode.node.commitment import CommitmentDesk, name_strangers
 from dicomnode.node.promises import Promises
-from dicomnode.node.registrar import Registrar
 from dicomnode.records import Job, Peer
 from dicomnode.storage.durable import sync_folder
 from dicomnode.storage.part10 import dataset_sha256
@@ -22,8 +20,8 @@ from dicomnode.worklist import commitments
 from tests.commitment import make_message, make_report_message, make_request
 from tests.factories import STUDY_UID, make_dataset, make_peer, uid
 from tests.fakes import LeavingDatabase
-from tests.node import make_pipeline, make_store, receive
-from tests.running import until
+from tests.node import make_registrar, make_store, receive
+from tests.running import looping, until
 from tests.worklist import delivered_job
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -39,7 +37,7 @@ class Desk:
         self.database = LeavingDatabase(url)
         self.store = make_store(folder)
         self.spool = Spool(folder)
-        self.registrar = Registrar(self.store, self.database, {"all": make_pipeline()})
+        self.registrar = make_registrar(self.store, self.database)
         self.told: list[CommitmentReport] = []
         self.trouble: list[Exception] = []  #: of the next reports
         self.peer = peer
@@ -290,12 +288,8 @@ def test_a_damaged_message_is_named_dropped_and_holds_back_nothing(desk: Desk) -
 def test_the_thread_works_until_it_is_told_to_stop(desk: Desk) -> None:
     desk.keep(1)
     desk.asked(ONE)
-    stop = threading.Event()
-    thread = threading.Thread(target=desk.desk.run, args=(stop,))
-    thread.start()
-    until(lambda: len(desk.told) == 1)
-    stop.set()
-    thread.join()
+    with looping(desk.desk.run):
+        until(lambda: len(desk.told) == 1)
 
 
 # --- reports to us --------------------------------------------------------------------------

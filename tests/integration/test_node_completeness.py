@@ -16,7 +16,7 @@ from dicomnode.storage.database import Database
 from dicomnode.worklist import jobs
 from tests.completeness import ALL_HERE, Node, begin, checking
 from tests.factories import STUDY_UID, make_association, make_peer, uid
-from tests.node import make_pipeline
+from tests.node import in_force, make_pipeline
 from tests.running import until
 from tests.worklist import PIPELINE, after, enter, waiting_job
 
@@ -241,13 +241,19 @@ def test_an_answer_of_the_peer_is_told_at_once(node: Node) -> None:
     answered = threading.Event()
     peer = make_peer(answers_find=True)
     node.pipelines[PIPELINE] = make_pipeline(complete=ALL_HERE)
-    counts = StudyCounts({peer.name: peer}, lambda peer, study: 1, node.database, answered.set)
+    counts = StudyCounts(
+        in_force(peers={peer.name: peer}), lambda peer, study: 1, node.database, answered.set
+    )
     check = CompletenessCheck(
-        node.database, node.pipelines, node.arrivals, counts, lambda: after(10)
+        node.database,
+        in_force(pipelines=node.pipelines),
+        node.arrivals,
+        counts,
+        lambda: after(10),
     )
 
     check.run()
-    assert answered.wait(10)
+    assert answered.wait(60)
     check.run()
 
     assert node.job().state is State.READY

@@ -1,4 +1,3 @@
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +11,7 @@ from dicomnode.node.confirmation import Confirmations
 from dicomnode.records import Peer
 from tests.factories import make_peer
 from tests.fakes import LeavingDatabase
-from tests.running import until
+from tests.running import looping, until
 from tests.worklist import delivered_job
 
 PACS = make_peer(name="pacs", ae_title="PACS", storage_commitment=True)
@@ -84,10 +83,6 @@ def test_the_thread_asks_when_the_database_is_back_and_ends_when_it_is_told_to(
 ) -> None:
     monkeypatch.setattr(confirmation, "_DATABASE_WAIT_S", 0.01)
     asking.database.away = True
-    stop = threading.Event()
-    thread = threading.Thread(target=asking.thread.run, args=(stop,))
-    thread.start()
-    asking.database.away = False
-    until(lambda: len(asking.asked) == 1)
-    stop.set()
-    thread.join()
+    with looping(asking.thread.run):
+        asking.database.away = False
+        until(lambda: len(asking.asked) == 1)

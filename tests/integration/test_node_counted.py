@@ -30,7 +30,7 @@ def node(sqlite_url: str) -> Iterator[Node]:
 
 def wait_for(node: Node, check: CompletenessCheck, state: State, *, at_s: float) -> Job:
     """Look again and again, as the timer does, until the job is there."""
-    until(lambda: node.look(check, at_s=at_s) is state, timeout_s=10)
+    until(lambda: node.look(check, at_s=at_s) is state)
     return node.job()
 
 

@@ -17,7 +17,7 @@ from dicomnode.worklist import jobs, outbox
 from tests.factories import make_peer, uid
 from tests.fakes import FakeSend, LeavingDatabase
 from tests.node import make_store
-from tests.running import until
+from tests.running import looping, until
 from tests.worklist import owed, reported_job
 
 PACS = make_peer(name="pacs", ae_title="PACS")
@@ -132,7 +132,7 @@ def test_what_had_to_wait_goes_when_its_time_has_come(out: Outbox) -> None:
     out.send.says[capture] = [Verdict.LATER]
     courier = out.courier(settings=DeliverSettings(first_retry_s=0.01, longest_retry_s=0.01))
 
-    until(lambda: courier.deliver_batch() > 0 and out.state(job) is State.DELIVERED, timeout_s=10)
+    until(lambda: courier.deliver_batch() > 0 and out.state(job) is State.DELIVERED)
 
     assert out.sent == [capture, capture, report]
 
@@ -181,12 +181,12 @@ def test_a_slow_peer_keeps_no_other_peer_waiting(database: Database, tmp_path: P
 
     def stay() -> None:
         asked.set()
-        answered.wait(10)
+        answered.wait(60)
 
     out.send.on_arrival = stay
     slow = threading.Thread(target=out.courier().deliver_batch)
     slow.start()
-    assert asked.wait(10)
+    assert asked.wait(60)
 
     Courier(VIEWER, out.store, database, others, SETTINGS, holder="node").deliver_batch()
 
@@ -281,16 +281,10 @@ def test_goes_on_by_itself_when_the_database_is_back(
     out = Outbox(database, tmp_path / "node")
     job = out.job()
     database.away = True
-    stop = threading.Event()
-    thread = threading.Thread(target=out.courier().run, args=(stop,))
-    thread.start()
-    try:
-        until(lambda: "courier.waiting" in caplog.messages, timeout_s=10)
+    with looping(out.courier().run):
+        until(lambda: "courier.waiting" in caplog.messages)
         database.away = False
-        until(lambda: out.state(job) is State.DELIVERED, timeout_s=10)
-    finally:
-        stop.set()
-        thread.join()
+        until(lambda: out.state(job) is State.DELIVERED)
     database.close()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dicomnode.records import DeliveryState, Job, ResultKind, State, Verdict
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import jobs, outbox, queue, results
+from dicomnode.worklist import by_hand, jobs, outbox, queue, results
 from tests.factories import STUDY_UID
 from tests.node import study_history
 from tests.recalls import QUALITY, Bench, recalling
@@ -133,7 +133,7 @@ def test_a_refused_withdrawal_waits_for_a_person_who_sends_it_again_and_nothing_
     assert bench.job(job).state is State.UNDELIVERED
 
     with bench.database.transaction() as tx:
-        queue.retry(tx, job.id, now=NOW)
+        by_hand.retry(tx, job.id, now=NOW)
 
     owed_now = [kind for kind, _, state in bench.stand(job) if state is DeliveryState.OWED]
     assert owed_now == [SC, SR, KO]
@@ -193,7 +193,7 @@ def test_what_may_have_arrived_is_withdrawn_too(ending: str, bench: Bench) -> No
             (capture, *_) = outbox.of_job(tx, job.id)
             say(tx, capture, Verdict.LATER, give_up_after_s=0)
         elif "cancelled" in ending:
-            queue.cancel(tx, job.id, now=NOW)
+            by_hand.cancel(tx, job.id, now=NOW)
             if "stored" in ending:
                 say(tx, capture, Verdict.STORED)
 
@@ -216,7 +216,7 @@ def test_what_a_peer_refused_it_has_not(bench: Bench) -> None:
 
 def test_a_cancelled_job_that_was_recalled_sends_nothing_when_it_is_retried(bench: Bench) -> None:
     def cancelled(tx: Connection) -> Job:
-        return queue.cancel(tx, reported_job(tx).id, now=NOW)
+        return by_hand.cancel(tx, reported_job(tx).id, now=NOW)
 
     job = bench.run(cancelled)
 
@@ -224,7 +224,7 @@ def test_a_cancelled_job_that_was_recalled_sends_nothing_when_it_is_retried(benc
 
     assert bench.job(job).state is State.WITHDRAWN
     with bench.database.transaction() as tx:
-        again = queue.retry(tx, job.id, now=NOW)
+        again = by_hand.retry(tx, job.id, now=NOW)
         assert (again.id > job.id, again.revision) == (True, 2)
         assert outbox.peers_owed(tx) == set()
 

@@ -11,7 +11,7 @@ from dicomnode.errors import ReportError
 from dicomnode.node.recall import Plan
 from dicomnode.records import DeliveryState, ResultKind, State
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import commitments, jobs, queue, results
+from dicomnode.worklist import by_hand, commitments, jobs, results
 from tests.factories import STUDY_UID, uid
 from tests.recalls import QUALITY, Bench, recalling
 from tests.worklist import MODEL, NOW, delivered_job, enter, events, make_results
@@ -182,7 +182,7 @@ def test_a_withdrawn_job_may_be_done_again_with_a_better_model(bench: Bench) -> 
     bench.deliver()
 
     with bench.database.transaction() as tx:
-        again = queue.retry(tx, job.id, now=datetime.now(UTC))
+        again = by_hand.retry(tx, job.id, now=datetime.now(UTC))
         assert (again.state, again.revision) == (State.READY, 2)
         assert "recalled" in events(tx)
 

@@ -110,3 +110,23 @@ def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="in use"):
             second.start()
         second.stop(0)
+
+
+def test_other_settings_count_for_associations_that_begin_and_no_receiver_ends(
+    tmp_path: Path,
+) -> None:
+    with receivers(tmp_path) as node:
+        assert node.send(1) == [Verdict.STORED]
+        pids = node.receivers.pids
+        with node.associate() as inside:
+            receive = node.settings.node.receive.model_copy(update={"max_object_bytes": 100})
+            node.receivers.renew(node.settings.node.model_copy(update={"receive": receive}))
+
+            until(lambda: node.send(2) == [Verdict.NEVER], timeout_s=30)
+            inside.send(b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00")
+            assert inside.receive()[0] == 6  # it was released, not dropped
+
+        assert node.receivers.pids == pids
+        os.kill(pids[0], signal.SIGKILL)  # and the next one goes by them from its start
+        until(lambda: node.receivers.pids not in ([], pids), timeout_s=30)
+        assert node.send(3) == [Verdict.NEVER]

@@ -72,11 +72,11 @@ def test_wakes_up_when_it_is_told_that_something_came(
     database = Database(sqlite_url)
     registrar = make_registrar(store, database)
     with registering(registrar):
-        until(lambda: registrar.horizon().year > 1, timeout_s=10)
+        until(lambda: registrar.horizon().year > 1)
         receive(store)
         registrar.wake()
 
-        until(lambda: bool(all_jobs(database)), timeout_s=10)
+        until(lambda: bool(all_jobs(database)))
     database.close()
 
 
@@ -143,10 +143,7 @@ def test_a_refused_conflict_is_recorded_once_the_database_is_there(
         registrar.wake()
         leaving.away = False
 
-        until(
-            lambda: [event.event for event in study_history(leaving)] == ["waiting", "conflict"],
-            timeout_s=10,
-        )
+        until(lambda: [e.event for e in study_history(leaving)] == ["waiting", "conflict"])
 
 
 # --- database or disk is away, the node is killed -------------------------------------------
@@ -179,15 +176,15 @@ def test_goes_on_by_itself_when_postgres_is_back(
     try:
         with registering(make_registrar(store, database)):
             receive(store, make_dataset(1))
-            until(lambda: inbox(folder) == [], timeout_s=20)
+            until(lambda: inbox(folder) == [])
             postgres.stop()
             try:
                 receive(store, make_dataset(2))
-                until(lambda: "registrar.waiting" in caplog.messages, timeout_s=20)
+                until(lambda: "registrar.waiting" in caplog.messages)
                 assert inbox(folder) == [uid("instance", 2)]
             finally:
                 postgres.start()
-            until(lambda: inbox(folder) == [], timeout_s=20)
+            until(lambda: inbox(folder) == [])
         (job,) = all_jobs(database)
         assert job.received == 2
     finally:
@@ -239,10 +236,10 @@ def test_the_loop_goes_on_when_the_disk_is_back(
     receive(store)
     (folder / "inbox").rename(folder / "gone")
     with registering(make_registrar(store, database)):
-        until(lambda: "registrar.waiting" in caplog.messages, timeout_s=10)
+        until(lambda: "registrar.waiting" in caplog.messages)
         (folder / "gone").rename(folder / "inbox")
 
-        until(lambda: inbox(folder) == [], timeout_s=10)
+        until(lambda: inbox(folder) == [])
     database.close()
 
 
@@ -262,10 +259,10 @@ def test_looks_for_complete_studies_when_the_inbox_is_empty(
 
     registrar = make_registrar(store, database)
     with registering(registrar, look):
-        until(lambda: seen == [0], timeout_s=10)
+        until(lambda: seen == [0])
         receive(store, *[make_dataset(number) for number in range(5)])
         registrar.wake()
-        until(lambda: len(seen) > 1, timeout_s=10)
+        until(lambda: len(seen) > 1)
 
     assert set(seen) == {0}
     database.close()
@@ -284,9 +281,9 @@ def test_looks_when_an_association_ends_and_at_the_time_that_was_named(
 
     registrar = make_registrar(store, database)
     with registering(registrar, look):
-        until(lambda: len(looks) == 2, timeout_s=10)
+        until(lambda: len(looks) == 2)
         registrar.wake()
-        until(lambda: len(looks) == 3, timeout_s=10)
+        until(lambda: len(looks) == 3)
 
     assert looks[1] - looks[0] >= 0.2
     database.close()

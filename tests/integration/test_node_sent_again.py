@@ -14,6 +14,7 @@ from dicomnode.storage.objects import ObjectStore
 from tests.factories import STUDY_UID, uid
 from tests.node import (
     all_jobs,
+    in_force,
     inbox,
     make_pipeline,
     make_registrar,
@@ -36,7 +37,7 @@ class Node:
         pipeline = make_pipeline(match={"modality": (modality,)})
         self.registrar = make_registrar(self.store, database, one=pipeline)
         settings = NodeSettings.model_validate({"storage": {"keep_days": 30}})
-        self.timers = Timers(settings, {}, database, self.store, lambda _: "")
+        self.timers = Timers(in_force(node=settings), database, self.store, lambda _: "")
 
     def received(self, *, ago: timedelta) -> None:
         """Keep the image, as if so long ago."""

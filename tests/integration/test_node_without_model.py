@@ -25,8 +25,9 @@ def test_a_pipeline_without_its_model_is_named_at_the_start_and_its_studies_are_
     }
     with node(tmp_path, free_port(), extra=pipelines, start=False) as running:
         if folders:
-            with (running.config / "node.toml").open("a") as file:
-                file.write(f'\n[classify]\nmodels = ["{tmp_path / folders}"]\n')
+            file = running.config / "node.toml"
+            models = f'[classify]\nmodels = ["{tmp_path / folders}"]\n'
+            file.write_text(file.read_text().replace("[classify]\n", models))
         running.start()
         image = write_part10(make_dataset(1), tmp_path / "1.dcm")
         assert [outcome.verdict for outcome in running.send([image])] == [Verdict.STORED]

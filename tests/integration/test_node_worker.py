@@ -1,6 +1,5 @@
 """One job after the other: results first, then their rows; and what interrupts it."""
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +9,10 @@ import pytest
 from dicomnode.errors import DatabaseAway, NotAnalysable, StoreError, StoreFull
 from dicomnode.records import Job, State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import queue, studies
+from dicomnode.worklist import by_hand, queue, studies
 from tests.fakes import LeavingDatabase
 from tests.node import study_history
-from tests.running import until
+from tests.running import looping, until
 from tests.workers import AT_ONCE, SETTINGS, Bench, crash, give_back, raising, working
 from tests.worklist import BOTH, delivered_job, enter, make_ref, waiting_job
 
@@ -155,7 +154,7 @@ def test_a_job_cancelled_while_it_runs_stays_cancelled(bench: Bench) -> None:
 
     def cancel(_: Job) -> None:
         with bench.database.transaction() as tx:
-            queue.cancel(tx, job.id, now=datetime.now(UTC))
+            by_hand.cancel(tx, job.id, now=datetime.now(UTC))
 
     bench.analysis.while_working = cancel
 
@@ -170,7 +169,7 @@ def test_an_error_of_a_cancelled_job_changes_nothing(bench: Bench) -> None:
 
     def cancel_and_fail(_: Job) -> None:
         with bench.database.transaction() as tx:
-            queue.cancel(tx, job.id, now=datetime.now(UTC))
+            by_hand.cancel(tx, job.id, now=datetime.now(UTC))
         raise NotAnalysable("no frame is an image")
 
     bench.analysis.while_working = cancel_and_fail
@@ -184,10 +183,10 @@ def test_the_heartbeat_keeps_a_job_that_takes_longer_than_its_lease(bench: Bench
     job = bench.ready()
 
     def work_long(_: Job) -> None:
-        begun = datetime.now(UTC)
-        until(lambda: datetime.now(UTC) > begun + timedelta(seconds=0.5), timeout_s=10)
+        later = datetime.now(UTC) + timedelta(seconds=0.5)
+        until(lambda: bench.lease_until(job) > later)
         with bench.database.transaction() as tx:
-            assert queue.expire(tx, attempts=5, now=datetime.now(UTC)) == []
+            assert queue.expire(tx, attempts=5, now=later) == []
 
     bench.analysis.while_working = work_long
 
@@ -237,16 +236,10 @@ def test_goes_on_by_itself_when_the_database_is_back(
     bench = Bench(database, tmp_path / "node")
     job = bench.ready()
     database.away = True
-    stop = threading.Event()
-    thread = threading.Thread(target=bench.worker().run, args=(stop,))
-    thread.start()
-    try:
-        until(lambda: "worker.waiting" in caplog.messages, timeout_s=10)
+    with looping(bench.worker().run):
+        until(lambda: "worker.waiting" in caplog.messages)
         database.away = False
-        until(lambda: bench.job(job).state is State.REPORTED, timeout_s=10)
-    finally:
-        stop.set()
-        thread.join()
+        until(lambda: bench.job(job).state is State.REPORTED)
     database.close()
 
 
@@ -259,7 +252,7 @@ def test_an_outage_in_the_middle_of_a_job_is_outlived_by_the_heartbeat(
 
     def outage(_: Job) -> None:
         database.away = True
-        until(lambda: "worker.waiting" in caplog.messages, timeout_s=10)
+        until(lambda: "worker.waiting" in caplog.messages)
         database.away = False
 
     bench.analysis.while_working = outage

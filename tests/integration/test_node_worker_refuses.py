@@ -19,7 +19,7 @@ from dicomnode.errors import (
 )
 from dicomnode.records import Job, ResultKind, State, WithdrawalReason
 from dicomnode.storage.database import Database
-from dicomnode.worklist import queue, recall
+from dicomnode.worklist import by_hand, recall
 from tests.workers import AT_ONCE, Bench, crash, give_back, raising, working
 from tests.worklist import MODEL, refused_job
 
@@ -247,9 +247,21 @@ def test_nothing_is_analysed_by_a_recalled_model_until_it_is_reinstated(
     with database.transaction() as tx:
         assert recall.reinstate(tx, MODEL)
         assert not recall.reinstate(tx, MODEL)
-        again = queue.retry(tx, job.id, now=datetime.now(UTC))
+        again = by_hand.retry(tx, job.id, now=datetime.now(UTC))
     assert bench.worker().work_once()
     assert (bench.job(again).refused, len(bench.analysis.seen)) == (None, 1)
+
+
+def test_nothing_is_analysed_by_several_models_of_which_one_is_recalled(bench: Bench) -> None:
+    bench.analysis.members = ("one@1", "other@1")
+    with bench.database.transaction() as tx:
+        recall.stop(tx, "other@1", WithdrawalReason.SAFETY, now=datetime.now(UTC))
+    bench.ready()
+
+    assert bench.worker().work_once()
+
+    assert bench.analysis.seen == []
+    assert bench.analysis.refused == [(Cause.RECALLED, "other@1 was recalled: safety")]
 
 
 @pytest.mark.parametrize("moment", ["while_working", "before_recording"])

@@ -15,7 +15,8 @@ from tests.receivers import ACCEPTED, receivers
 from tests.running import until
 from tests.wire import COMMAND_END, DATA_END, DATA_PART, Wire, command, p_data, pdv
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 2.0
+BOUND_S = TIMEOUT_S + 6  # longer than a machine pauses, shorter than anything waits without a bound
 COMMAND = p_data(pdv(COMMAND_END, command(CTImageStorage, uid("instance", 1))))
 DATA = encode(make_dataset(), ImplicitVRLittleEndian)
 P_DATA, ABORT, RELEASE_RP = 4, 7, 6
@@ -43,7 +44,7 @@ def test_half_a_greeting_is_closed_when_its_time_is_over(node: Receiver, sent: b
         wire.send(sent)
         started = time.monotonic()
         assert wire.closed()
-        assert time.monotonic() - started < TIMEOUT_S + 2
+        assert time.monotonic() - started < BOUND_S
 
 
 @pytest.mark.parametrize(
@@ -54,19 +55,19 @@ def test_half_a_pdu_is_closed_when_its_time_is_over(node: Receiver, sent: bytes)
         wire.send(sent)
         started = time.monotonic()
         assert wire.closed()
-        assert time.monotonic() - started < TIMEOUT_S + 2
+        assert time.monotonic() - started < BOUND_S
     assert node.listener.wait_ended(1)
 
 
 def test_who_drips_a_pdu_byte_by_byte_is_closed(node: Receiver) -> None:
     with associated(node.server.port) as wire:
-        assert _drip(wire, [bytes([each]) for each in p_data(pdv(0, DATA))]) < TIMEOUT_S + 2
+        assert _drip(wire, [bytes([each]) for each in p_data(pdv(0, DATA))]) < BOUND_S
 
 
 def test_who_drips_an_object_fragment_by_fragment_is_closed(node: Receiver) -> None:
     with associated(node.server.port) as wire:
         wire.send(COMMAND)
-        assert _drip(wire, [p_data(pdv(DATA_PART, bytes(1)))] * 100) < TIMEOUT_S + 2
+        assert _drip(wire, [p_data(pdv(DATA_PART, bytes(1)))] * 100) < BOUND_S
 
 
 def _drip(wire: Wire, pieces: list[bytes]) -> float:
@@ -101,7 +102,7 @@ def test_fifty_stalled_peers_do_not_keep_a_good_one_waiting(tmp_path: Path) -> N
         with associated(node.server.port) as good:
             good.send(COMMAND + p_data(pdv(DATA_END, DATA)))
             assert good.receive()[0] == P_DATA
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 15  # each stalled one is waited for 30 s
         for wire in stalled:
             wire.socket.close()
         assert node.listener.wait_ended(51)

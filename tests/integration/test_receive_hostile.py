@@ -19,7 +19,7 @@ ACCEPTED, P_DATA, ABORT = 2, 4, 7
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Receiver]:
-    with running(tmp_path, idle_timeout_s=0.5) as node:
+    with running(tmp_path, idle_timeout_s=2.0) as node:
         yield node
 
 

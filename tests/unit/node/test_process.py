@@ -6,16 +6,17 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from dicomnode.config.settings import ClassifySettings
 from dicomnode.errors import DatabaseAway
-from dicomnode.node.process import WorkerProcess, worker_command
-from tests.running import until
+from dicomnode.node.process import ChildProcess, Place, worker_command, workers_wanted
+from tests.running import looping, until
 
 OBEYS = ["cat"]  #: ends when its standard input ends
 STUBBORN = ["sleep", "60"]
@@ -34,18 +35,9 @@ class Hasty(threading.Event):
         return super().wait(0.01)
 
 
-@contextmanager
-def running(
-    worker: WorkerProcess, stop: threading.Event, *, drain_s: float = 10.0
-) -> Iterator[None]:
-    """The worker's process, kept alive while the block runs."""
-    thread = threading.Thread(target=worker.run, args=(stop,), kwargs={"drain_s": drain_s})
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+def running(worker: ChildProcess, stop: threading.Event) -> AbstractContextManager[threading.Event]:
+    """The worker's process, kept alive while a block runs."""
+    return looping(worker.run, stop=stop)
 
 
 def names() -> Callable[[], str]:
@@ -69,7 +61,7 @@ def test_the_worker_runs_with_this_python_on_the_same_configuration(tmp_path: Pa
     command = worker_command(tmp_path, "node/1")
 
     assert command[0] == sys.executable
-    assert command[-4:] == ["--config", str(tmp_path), "--name", "node/1"]
+    assert command[4:8] == ["--config", str(tmp_path), "--name", "node/1"]
 
 
 def test_starts_a_worker_again_when_it_dies_and_says_who_was_lost(
@@ -78,32 +70,35 @@ def test_starts_a_worker_again_when_it_dies_and_says_who_was_lost(
     caplog.set_level("INFO", "dicomnode")
     lost: list[str] = []
     commands = {"node/1": DIES, "node/2": OBEYS}
-    worker = WorkerProcess(commands.__getitem__, names(), lost.append, lost.append)
+    worker = ChildProcess(lambda name, careful: commands[name], names(), lost.append, lost.append)
     with running(worker, Hasty()):
-        until(lambda: caplog.messages.count("worker.started") == 2, timeout_s=10)
+        until(lambda: caplog.messages.count("process.started") == 2)
         assert lost == ["node/1"]
         assert worker.pid is not None
         assert is_alive(worker.pid)
 
-    died = next(record for record in caplog.records if record.message == "worker.died")
+    died = next(record for record in caplog.records if record.message == "process.died")
     assert (vars(died)["worker"], vars(died)["exit_code"]) == ("node/1", 1)
 
 
 def test_starts_a_worker_again_that_is_killed() -> None:
-    worker = WorkerProcess(lambda name: OBEYS, names(), *[lambda name: None] * 2)
+    worker = ChildProcess(lambda name, careful: OBEYS, names(), *[lambda name: None] * 2)
     with running(worker, Hasty()):
-        until(lambda: worker.pid is not None, timeout_s=10)
+        until(lambda: worker.pid is not None)
         first = worker.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
 
-        until(lambda: worker.pid != first, timeout_s=10)
+        until(lambda: worker.pid != first)
 
 
 def test_waits_longer_for_a_worker_that_dies_again_and_again() -> None:
-    worker, stop = WorkerProcess(lambda name: DIES, names(), *[lambda name: None] * 2), Hasty()
+    worker, stop = (
+        ChildProcess(lambda name, careful: DIES, names(), *[lambda name: None] * 2),
+        Hasty(),
+    )
     with running(worker, stop):
-        until(lambda: stop.waits.count(30.0) >= 2, timeout_s=10)
+        until(lambda: stop.waits.count(30.0) >= 2)
 
     waits = [wait for wait in stop.waits if wait not in (0.2, None)]
     assert waits[:6] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
@@ -111,9 +106,12 @@ def test_waits_longer_for_a_worker_that_dies_again_and_again() -> None:
 
 def test_a_worker_that_lived_long_is_started_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dicomnode.node.process._SETTLED_S", 0.0)
-    worker, stop = WorkerProcess(lambda name: DIES, names(), *[lambda name: None] * 2), Hasty()
+    worker, stop = (
+        ChildProcess(lambda name, careful: DIES, names(), *[lambda name: None] * 2),
+        Hasty(),
+    )
     with running(worker, stop):
-        until(lambda: stop.waits.count(0.5) >= 3, timeout_s=10)
+        until(lambda: stop.waits.count(0.5) >= 3)
 
     assert {wait for wait in stop.waits if wait is not None} == {0.2, 0.5}
 
@@ -122,27 +120,32 @@ def test_stopping_ends_the_workers_input_and_waits_for_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     lost: list[str] = []
-    worker = WorkerProcess(lambda name: OBEYS, names(), lost.append, lost.append)
+    worker = ChildProcess(lambda name, careful: OBEYS, names(), lost.append, lost.append)
     with running(worker, Hasty()):
-        until(lambda: worker.pid is not None, timeout_s=10)
+        until(lambda: worker.pid is not None)
 
     assert worker.pid is not None
     assert not is_alive(worker.pid)
-    assert "worker.killed" not in caplog.messages
+    assert "process.killed" not in caplog.messages
     assert lost == ["node/1"]  # nothing it holds, if it ended well
 
 
-def test_a_worker_that_does_not_stop_is_killed_after_the_drain_time(
+def test_a_worker_that_does_not_stop_goes_on_until_it_is_killed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     lost: list[str] = []
-    worker = WorkerProcess(lambda name: STUBBORN, names(), lost.append, lost.append)
-    with running(worker, Hasty(), drain_s=0.05):
-        until(lambda: worker.pid is not None, timeout_s=10)
+    stop = threading.Event()
+    worker = ChildProcess(lambda name, careful: STUBBORN, names(), lost.append, lost.append)
+    with running(worker, stop):
+        until(lambda: worker.pid is not None)
+        assert worker.pid is not None
+        stop.set()
+        assert is_alive(worker.pid)
+        worker.kill()
 
     assert worker.pid is not None
     assert not is_alive(worker.pid)
-    assert "worker.killed" in caplog.messages
+    assert "process.killed" in caplog.messages
     assert lost == ["node/1"]
 
 
@@ -155,25 +158,26 @@ def test_a_worker_is_started_again_although_its_loss_cannot_be_recorded(
         raise DatabaseAway("nothing answers")
 
     commands = {"node/1": DIES, "node/2": OBEYS}
-    with running(WorkerProcess(commands.__getitem__, names(), away, away), Hasty()):
-        until(lambda: caplog.messages.count("worker.started") == 2, timeout_s=10)
+    with running(ChildProcess(lambda name, careful: commands[name], names(), away, away), Hasty()):
+        until(lambda: caplog.messages.count("process.started") == 2)
 
-    assert "worker.lost" in caplog.messages
+    assert "process.lost" in caplog.messages
 
 
 _WORKER = """
 import threading
-from dicomnode.node.process import stop_at_end_of_input
+from dicomnode.node.line import WorkerEnd
 stop = threading.Event()
-stop_at_end_of_input(stop)
+WorkerEnd().listen(stop, threading.Event())
 stop.wait()
 """
 
 _NODE = f"""
 import sys, threading
-from dicomnode.node.process import WorkerProcess
-worker = WorkerProcess(lambda name: [sys.executable, "-c", {_WORKER!r}], lambda: "", print, print)
-threading.Thread(target=worker.run, args=(threading.Event(),), kwargs=dict(drain_s=9)).start()
+from dicomnode.node.process import ChildProcess
+command = [sys.executable, "-c", {_WORKER!r}]
+worker = ChildProcess(lambda name, careful: command, lambda: "", print, print)
+threading.Thread(target=worker.run, args=(threading.Event(),)).start()
 while worker.pid is None:
     pass
 print(worker.pid, flush=True)
@@ -188,4 +192,35 @@ def test_the_worker_ends_when_the_node_is_killed() -> None:
         assert is_alive(pid)
         node.kill()
 
-    until(lambda: not is_alive(pid), timeout_s=20)
+    until(lambda: not is_alive(pid))
+
+
+@pytest.mark.parametrize(
+    ("settings", "gpus", "wanted"),
+    [
+        ({}, 0, 1),
+        ({}, 4, 4),
+        ({"device": "cuda"}, 2, 2),
+        ({"device": "cpu"}, 4, 1),
+        ({"workers": 3}, 0, 3),
+        ({"workers": 1}, 4, 1),
+    ],
+)
+def test_there_is_a_worker_for_each_gpu_unless_another_number_is_asked_for(
+    settings: dict[str, object],
+    gpus: int,
+    wanted: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dicomnode.node.process._NVIDIA_GPUS", tmp_path)
+    for number in range(gpus):
+        (tmp_path / f"0000:0{number}:00.0").mkdir()
+
+    assert workers_wanted(ClassifySettings.model_validate(settings)) == wanted
+
+
+def test_a_worker_knows_which_of_how_many_it_is_and_whether_to_be_careful(tmp_path: Path) -> None:
+    command = worker_command(tmp_path, "node/1", Place(number=1, of=2), careful=True)
+
+    assert command[8:] == ["--number", "1", "--of", "2", "--handed-over", "--careful"]

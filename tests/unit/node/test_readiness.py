@@ -3,24 +3,23 @@
 import os
 import shutil
 import socket
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from dicomnode.classify.card import SHIPPED
+from dicomnode.classify.card.folder import SHIPPED
 from dicomnode.config.load import Settings, load
-from dicomnode.node.build import open_store, open_worklist
 from dicomnode.node.readiness import broken_pipelines, problems
 from dicomnode.node.stopped import log_stopped, models_in_use
 from dicomnode.records import WithdrawalReason
 from dicomnode.worklist import recall
-from dicomnode.worklist.schema import upgrade
 from tests.certificates import write_certificate
 from tests.cli import configure
+from tests.node import worklist_of
 from tests.pacs import free_port, pacs
 from tests.receiver import running
+from tests.tiny_model import make_ensemble, make_model
 from tests.worklist import NOW
 
 
@@ -141,10 +140,8 @@ def test_a_pipeline_of_a_recalled_model_is_named_and_what_takes_it_off(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ready = settings(tmp_path)
-    model = models_in_use(ready)["all"]
-    open_store(ready).prepare()
-    with closing(open_worklist(ready)) as database:
-        upgrade(database)
+    model = models_in_use(ready)["all"][0]
+    with worklist_of(ready) as database:
         with database.transaction() as tx:
             recall.stop(tx, "other@1", WithdrawalReason.SAFETY, now=NOW)
         assert problems(ready) == []
@@ -266,3 +263,67 @@ def test_our_own_node_that_speaks_tls_is_no_problem(tmp_path: Path) -> None:
         text = text.replace(f"port = {node.server.port}", f"port = {silent.getsockname()[1]}")
         other = settings(tmp_path, node=text)
         assert "receive.port" in only(other)
+
+
+# --- the page -------------------------------------------------------------------------------
+
+
+def with_page(folder: Path, port: int, more: str = "") -> Settings:
+    return settings(folder, node=f"[web]\nport = {port}\n{more}")
+
+
+def test_a_port_that_the_page_cannot_have_is_a_problem(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert only(with_page(tmp_path, port)) == (
+            f"node.toml: web.port: cannot listen on 127.0.0.1:{port}: something is there already"
+        )
+        assert problems(with_page(tmp_path, port, "on = false\n")) == []
+    assert problems(with_page(tmp_path, port)) == []
+
+
+def test_a_certificate_and_an_address_that_the_page_cannot_use_are_problems(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "page.pem").write_text("no certificate")
+    broken = with_page(tmp_path, free_port(), f'tls_certificate = "{tmp_path}/page.pem"\n')
+    assert "node.toml: web.tls_certificate: " in only(broken)
+
+    elsewhere = with_page(tmp_path, free_port(), 'address = "192.0.2.1"\n')
+    assert only(elsewhere) == ("node.toml: web.address: 192.0.2.1 is no address of this machine")
+
+
+def test_the_page_of_our_own_node_is_no_problem(tmp_path: Path) -> None:
+    with running(tmp_path / "store") as node, socket.create_server(("127.0.0.1", 0)) as page:
+        web = f"[web]\nport = {page.getsockname()[1]}\n"
+        config = configure(tmp_path, node=f"[receive]\nport = {node.server.port}\n{web}")
+        peer = config / "peers" / "modality.toml"
+        peer.write_text('ae_title = "MODALITY"\nhost = "x"\nport = 104\nmay_send = true\n')
+
+        assert problems(load(config)) == []
+
+
+def test_a_candidate_that_is_not_here_is_named(tmp_path: Path) -> None:
+    shadowed = settings(tmp_path, pipeline='shadow = ["chest-2"]\n')
+
+    assert only(shadowed).startswith("pipelines/all.toml: there is no model chest-2; here are")
+
+
+def test_a_pipeline_of_several_models_needs_all_of_them_whole_and_none_recalled(
+    tmp_path: Path,
+) -> None:
+    cards = [make_model(tmp_path / "models" / name, name=name) for name in ("one", "other")]
+    make_ensemble(tmp_path / "models" / "both", *cards)
+    node = f'[classify]\nmodels = ["{tmp_path / "models"}"]\n'
+    ready = settings(tmp_path, node=node, pipeline='model = "both"\n')
+    assert broken_pipelines(ready) == {}
+    assert models_in_use(ready)["all"] == ("both@1", "one@0.1", "other@0.1")
+    with worklist_of(ready) as database, database.transaction() as tx:
+        recall.stop(tx, "other@0.1", WithdrawalReason.SAFETY, now=NOW)
+    assert any("other@0.1 was recalled (safety)" in problem for problem in problems(ready))
+
+    weights = tmp_path / "models" / "other" / cards[1].weights.file
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    assert "is not the file that the card names" in broken_pipelines(ready)["all"]
+    shutil.rmtree(weights.parent)
+    assert "its member other@0.1 is not here" in broken_pipelines(ready)["all"]

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from dicomnode.config.settings import ReceiveSettings
+from dicomnode.config.settings import NodeSettings, ReceiveSettings
+from dicomnode.errors import Trouble
 from dicomnode.receive.desk import Admission, Desk, FrontDesk
 from dicomnode.receive.desk_line import DistantDesk, attend, say_stop
 from dicomnode.receive.negotiation import Rejection
-from dicomnode.records import Association, Peer
+from dicomnode.records import Association, Peer, Visit, VisitState
 from tests.factories import make_peer
 from tests.fakes import RememberingListener
+from tests.node import in_force
 
 OTHER = make_peer(name="other", ae_title="OTHER")
 
@@ -27,7 +29,8 @@ def make_desk(
     settings = ReceiveSettings().model_copy(update={"max_associations": 2} | changes)
     if peers is None:
         peers = {"modality": make_peer()}
-    return FrontDesk(settings, peers, listener or RememberingListener(), lambda: has_room)
+    current = in_force(node=NodeSettings(receive=settings), peers=peers)
+    return FrontDesk(current, listener or RememberingListener(), lambda: has_room)
 
 
 def ask(
@@ -154,6 +157,8 @@ class Line:
     def __init__(self) -> None:
         self.listener = RememberingListener()
         self.desk = make_desk(listener=self.listener)
+        self.visits: list[Visit] = []
+        self.desk._visited = self.visits.append
         self.ours, self.theirs = socket.socketpair()
         self.stops: list[float | None] = []
         self.stopped = threading.Condition()
@@ -205,9 +210,32 @@ def test_what_is_told_over_the_line_arrives_in_order(line: Line) -> None:
     assert line.listener.ends == [inside]
 
 
+def test_what_came_of_a_connection_is_told_over_the_line(line: Line) -> None:
+    visit = Visit(
+        state=VisitState.ABORTED,
+        address="127.0.0.1",
+        calling_ae="MODALITY",
+        called_ae="DICOMNODE",
+        seconds=1.5,
+        trouble=Trouble.OBJECTS,
+        words="the caller aborted",
+        refused_contexts={"1.2": ("1.3", "1.4")},
+        stored=2,
+        refusals={"Conflict": 3},
+    )
+    short = Visit(state=VisitState.NO_REQUEST, address="127.0.0.1")
+    inside = let_in(line.distant)
+    line.distant.visited(visit)
+    line.distant.visited(short)
+    line.distant.ended(inside)
+    assert line.listener.wait_ended(1)
+    assert line.visits == [visit, short]
+
+
 def test_the_associations_of_a_receiver_that_died_have_ended(line: Line) -> None:
     first, second = let_in(line.distant), let_in(line.distant)
     line.hang_up()
+    assert [each.trouble for each in line.visits] == [Trouble.LOST] * 2
     assert line.listener.ends == [first, second]
     let_in(line.desk)
 
@@ -216,7 +244,7 @@ def test_a_receiver_hears_when_to_stop_and_when_nobody_listens_any_more(line: Li
     say_stop(line.ours, 2.5)
     line.ours.shutdown(socket.SHUT_WR)
     with line.stopped:
-        assert line.stopped.wait_for(lambda: len(line.stops) == 2, 5)
+        assert line.stopped.wait_for(lambda: len(line.stops) == 2, 60)
     assert line.stops == [2.5, None]
 
 
@@ -226,4 +254,4 @@ def test_a_line_that_is_cut_off_in_the_middle_of_a_word_means_that_the_node_is_g
     line.ours.sendall(b'{"association": 1')
     line.ours.shutdown(socket.SHUT_RDWR)
     with line.stopped:
-        assert line.stopped.wait_for(lambda: line.stops == [None], 5)
+        assert line.stopped.wait_for(lambda: line.stops == [None], 60)

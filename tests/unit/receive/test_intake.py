@@ -24,6 +24,7 @@ from dicomnode.records import StoreRequest
 from dicomnode.storage.incoming import Incoming, Kept
 from dicomnode.storage.objects import ObjectStore
 from tests.factories import STUDY_UID, encode, make_association, make_dataset, make_request, uid
+from tests.timing import soon_done
 
 
 @pytest.fixture
@@ -181,8 +182,8 @@ def test_a_full_disk_is_told_at_the_beginning(tmp_path: Path) -> None:
 
 @given(data=st.binary(max_size=400))
 @settings(
-    max_examples=50, deadline=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_bytes_are_refused_in_our_own_words(intake: Intake, data: bytes) -> None:
-    with pytest.raises(DicomnodeError):
+    with soon_done(), pytest.raises(DicomnodeError):
         accept(intake, make_request(make_dataset()), data)
