@@ -21,6 +21,7 @@ from dicomnode.report.notice import make_notices
 from dicomnode.report.request import Order, Source
 from dicomnode.report.results import make_results
 from dicomnode.report.withdrawal import make_withdrawal
+from tests.unit.report.forms import classes, grades
 from tests.unit.report.samples import (
     MODEL,
     ORDER,
@@ -143,6 +144,16 @@ def matrix() -> dict[str, tuple[Result, ...]]:
             order = replace(EVERY, language=next(languages))
             key = f"{name}, {outcome}, {order.language}"
             found[key] = _results(source, outcome, order)
+    source = make_source()
+    for name, answer in {
+        "a class": classes(source),
+        "a normal class": classes(source, "Normal"),
+        "an unclear class": classes(source, ""),
+        "a grade": grades(source),
+        "an unclear grade": grades(source, ("KL 2", "KL 3")),
+    }.items():
+        order = replace(EVERY, language=next(languages))
+        found[f"{name}, {order.language}"] = make_results(source, answer, order)
     for cause, source_of, language in zip(Cause, cycle(_SOURCES.values()), languages, strict=False):
         order = replace(EVERY, language=language)
         refusal = Refusal(cause=cause, detail="as a test says", model=MODEL)

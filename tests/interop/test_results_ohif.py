@@ -8,7 +8,8 @@ import pytest
 from pydicom import Dataset, dcmread
 
 from dicomnode.records import ResultKind
-from tests.gallery.studies import STUDIES, Study
+from tests.gallery.studies import STUDIES
+from tests.gallery.study import Study
 from tests.ohif import Looking, Seen, looking
 from tests.orthanc import DICOMWEB, Orthanc, with_plugins
 from tests.tools import require

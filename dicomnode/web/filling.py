@@ -1,0 +1,292 @@
+"""One file of the configuration while somebody fills in its form, or writes its text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from math import isfinite
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from dicomnode.config.edit import set_values
+from dicomnode.config.files import Texts
+from dicomnode.config.filled import Shown, changes, default_of, filled, shown
+from dicomnode.config.forms import Field, Group, groups
+from dicomnode.config.load import read
+from dicomnode.config.peers import PeerSettings
+from dicomnode.config.pipelines import MatchSettings
+from dicomnode.config.proposal import (
+    NODE,
+    Proposal,
+    as_written,
+    file_of,
+    mistakes_of,
+    model_of,
+    propose,
+    said,
+    seen,
+)
+from dicomnode.config.template import new_file
+from dicomnode.errors import ConfigError, Mistake, NotFound
+from dicomnode.web.access import Caller
+from dicomnode.web.configuring import (
+    Standing,
+    counts_after_restart,
+    known,
+    our_title,
+    standing_of,
+    try_pipeline,
+)
+from dicomnode.web.site import Site
+from dicomnode.web.trying import Heard, Tried, ask
+
+__all__ = ["Filling", "Sent", "look_at", "open_file"]
+
+Sent = Mapping[str, Sequence[str]]  #: what a form sent: texts by the names of inputs
+
+_NAME = "name"  #: of the input for the name of what is new
+_MARK = "\ufeff"  # of the bytes' order, as some editors write it
+_PREFIX = "v."  #: of inputs for values, apart from those that the page needs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling:
+    """A file, and what somebody makes of it."""
+
+    folder: Path
+    file: str  #: empty while what is new has no name
+    kind: str  #: peers or pipelines; empty for the node
+    name: str
+    new: bool
+    before: str  #: the text that is changed
+    text: str  #: as it would be
+    digest: str  #: of the file as it is
+    opened: str  #: of the file as it was when the form was opened
+    groups: tuple[Group, ...]
+    show: Mapping[str, Shown]  #: by the names of fields
+    as_text: bool
+    is_toml: bool
+    standing: Standing
+    proposal: Proposal | None = None
+    mistakes: tuple[Mistake, ...] = ()  #: of this file, and new ones elsewhere
+    review: bool = False  #: was it asked what would change?
+    heard: Heard | None = None
+    tried: tuple[Tried, ...] | None = None
+
+    @property
+    def left(self) -> list[Mistake]:
+        """What is only not filled in yet: no mistake before somebody wants to go on."""
+        return [] if self.review else [each for each in self.mistakes if _is_missing(each)]
+
+    @property
+    def wrong(self) -> list[Mistake]:
+        """The other mistakes."""
+        return [each for each in self.mistakes if self.review or not _is_missing(each)]
+
+    def wrong_at(self, one: Field) -> list[str]:
+        """What is wrong with a field."""
+        mine = self.folder / self.file
+        return [
+            each.problem
+            for each in self.wrong
+            if each.file == mine
+            and each.key.startswith(one.name)
+            and each.key.removeprefix(one.name)[:1] in ("", ".", "[")
+        ]
+
+    def default(self, one: Field) -> str:
+        """What an empty field means, in words."""
+        return default_of(one)
+
+    def is_number(self, one: Field) -> bool:
+        """Does a field show a number, as a browser's input for numbers takes it?"""
+        try:
+            return isfinite(float(str(self.show[one.name])))
+        except ValueError:
+            return False
+
+    @property
+    def printable(self) -> str:
+        """The text, with marks for bytes that are none."""
+        return self.text.encode(errors="surrogateescape").decode(errors="replace")
+
+    def restart(self, one: Field) -> bool:
+        """Does a value count from the next start only?"""
+        return self.file == NODE and counts_after_restart(one.name)
+
+    @property
+    def of_page(self) -> str:
+        """What it would do to this page itself; empty: nothing."""
+        before, after = said(self.before).get("web"), said(self.text).get("web")
+        if self.file != NODE or before == after:
+            return ""
+        if isinstance(after, Mapping) and after.get("on") is False:
+            return "This turns the page off; only the file turns it on again."
+        return (
+            "The page itself starts again then. Where its address, port or certificate is another, "
+            "look for it there."
+        )
+
+    @property
+    def changed(self) -> bool:
+        """Has somebody saved the file since the form was opened?"""
+        return self.opened != self.digest
+
+    @property
+    def at_page(self) -> str:
+        """Where the form is sent to."""
+        if self.new:
+            return f"/configuration/add/{self.kind}"
+        return f"/configuration/{self.kind}/{self.name}" if self.kind else "/configuration/node"
+
+    def values(self) -> dict[str, object]:
+        """For a template."""
+        return {"at": self, "standing": self.standing, "saved": ""}
+
+
+def _is_missing(mistake: Mistake) -> bool:
+    return mistake.problem.startswith("is missing")
+
+
+def open_file(
+    here: Site,
+    kind: str,
+    name: str,
+    *,
+    as_text: bool = False,
+    given: Mapping[str, str] | None = None,
+) -> Filling:
+    """A file as it is; a new one where there is no name, with values that are given.
+
+    Raises:
+        NotFound: there is no such file.
+    """
+    texts = read(here.config)
+    new = bool(kind) and not name
+    file = NODE if not kind else file_of(kind, name or "new")
+    if not new and file not in texts:
+        raise NotFound(f"there is no {file}")
+    model = model_of(file)
+    names = known(texts)
+    before = new_file(model) if new else texts[file]
+    digest = seen(texts, {} if new else {file: None})
+    table = said(before)
+    fields = groups(model, names)
+    show = {one.name: shown(one, table) for group in fields for one in group.fields}
+    return Filling(
+        folder=here.config,
+        file="" if new else file,
+        kind=kind,
+        name=name or (given or {}).get(_NAME, ""),
+        new=new,
+        before=before,
+        text=before,
+        digest=digest,
+        opened=digest,
+        groups=fields,
+        show=show | _given(fields, given or {}),
+        as_text=as_text or not _is_toml(before),
+        is_toml=_is_toml(before),
+        standing=standing_of(here, texts),
+        mistakes=() if new else _wrong_now(here, texts, file),
+    )
+
+
+def _wrong_now(here: Site, texts: Texts, file: str) -> tuple[Mistake, ...]:
+    return tuple(
+        each for each in mistakes_of(here.config, texts) if each.file == here.config / file
+    )
+
+
+def look_at(here: Site, caller: Caller, filling: Filling, sent: Sent) -> Filling:
+    """What would come of what somebody filled in or wrote; with a test, where one is asked for."""
+    do = (sent.get("do") or [""])[0]
+    values = {name.removeprefix(_PREFIX): sent[name] for name in sent if name.startswith(_PREFIX)}
+    filling = replace(
+        filling,
+        opened=(sent.get("opened") or [""])[0],
+        name=(sent.get(_NAME) or [filling.name])[0].strip() if filling.new else filling.name,
+        as_text="text" in sent,
+        review=do in ("review", "test"),
+    )
+    texts = read(here.config)
+    unnamed = _unnamed(filling, texts)
+    if filling.new:
+        filling = replace(filling, file=_file_to_check(filling, texts, named=not unnamed))
+    try:
+        text, show = _filled(filling, texts, sent["text"][0] if filling.as_text else None, values)
+    except ConfigError as error:
+        return replace(filling, mistakes=(*unnamed, *error.mistakes), show=_typed(filling, values))
+    proposal = propose(here.config, texts, {filling.file: text})
+    mistakes = (*unnamed, *proposal.mistakes)
+    filling = replace(filling, text=text, show=show, proposal=proposal, mistakes=mistakes)
+    return _tested(here, caller, filling) if do == "test" else filling
+
+
+def _unnamed(filling: Filling, texts: Texts) -> tuple[Mistake, ...]:
+    """Why something new cannot have the name that was filled in."""
+    if not filling.new:
+        return ()
+    place = filling.folder / filling.kind
+    if not filling.name:
+        return (Mistake(file=place, key=_NAME, problem="is missing: the name of its file"),)
+    try:
+        file = file_of(filling.kind, filling.name)
+    except ConfigError as error:
+        return error.mistakes
+    return (Mistake(file=place, key=_NAME, problem="exists already"),) if file in texts else ()
+
+
+def _file_to_check(filling: Filling, texts: Texts, *, named: bool) -> str:
+    """The file of what is new; while it has no name that it can have, one that is free."""
+    if named:
+        return file_of(filling.kind, filling.name)
+    free = (file_of(filling.kind, f"new-{number}") for number in count(1))
+    return next(file for file in free if file not in texts)
+
+
+def _filled(
+    filling: Filling, texts: Texts, written: str | None, values: Sent
+) -> tuple[str, Mapping[str, Shown]]:
+    """The text that comes of it, and what the fields show then."""
+    if written is not None:
+        text = as_written(written, filling.before)
+        return text, {one.name: shown(one, said(text)) for one in _fields(filling.groups)}
+    model = model_of(filling.file)
+    changed = changes(model, known(texts), said(filling.before), values)
+    text = set_values(filling.folder / filling.file, filling.before, model, changed)
+    return text, _typed(filling, values)
+
+
+def _typed(filling: Filling, values: Sent) -> Mapping[str, Shown]:
+    return {one.name: filled(one, values) for one in _fields(filling.groups)}
+
+
+def _given(fields: Sequence[Group], given: Mapping[str, str]) -> dict[str, Shown]:
+    """What an address says of something new, where it says it of a field."""
+    every = (one for one in _fields(fields) if one.name in given)
+    return {one.name: filled(one, {one.name: [given[one.name]]}) for one in every}
+
+
+def _fields(fields: Sequence[Group]) -> list[Field]:
+    return [one for group in fields for one in group.fields]
+
+
+def _is_toml(text: str) -> bool:
+    return bool(said(f"it_is = true\n{text.removeprefix(_MARK)}"))
+
+
+def _tested(here: Site, caller: Caller, filling: Filling) -> Filling:
+    """Ask the peer, or try the rules on the last studies; where they are right."""
+    table = said(filling.text)
+    if filling.kind == "peers":
+        try:
+            peer = PeerSettings.model_validate(table).peer(filling.name)
+        except ValidationError:
+            return filling  # the mistakes are told
+        return replace(filling, heard=ask(peer, our_title(read(here.config))))
+    try:
+        match = MatchSettings.model_validate(table.get("match", {}))
+    except ValidationError:
+        return filling
+    return replace(filling, tried=try_pipeline(here, caller, filling.name, match))

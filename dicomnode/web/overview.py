@@ -1,0 +1,107 @@
+"""Today at a glance: what page, stream and interface say of it."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dicomnode.records import State
+from dicomnode.web.site import Site
+from dicomnode.worklist import overview, standing
+from dicomnode.worklist.overview import Count, Hour, ModelInUse, PeerStanding, Times
+from dicomnode.worklist.standing import Node, Sample
+
+__all__ = ["Machine", "NodeStanding", "Overview", "glance"]
+
+_SILENT = timedelta(seconds=60)
+_SAMPLES = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStanding:
+    """A node, and whether it still says that it lives."""
+
+    holder: str  #: AE title @ machine
+    version: str
+    port: int
+    started_at: datetime
+    seen_at: datetime
+    silent: bool  #: it has said nothing for a minute
+    mistakes: tuple[str, ...]  #: of the files; the configuration before them is in force
+    restart: tuple[str, ...]  #: changed keys that count after a restart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a node's machine did in the last hours."""
+
+    holder: str
+    samples: list[Sample]  #: of each minute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """All of it."""
+
+    at: datetime
+    today: datetime  #: when today began where the node is
+    nodes: list[NodeStanding]
+    disk_free_bytes: int | None  #: where images are kept; none where that cannot be read
+    disk_bytes: int | None
+    keep_free_bytes: int  #: with less, no image is taken
+    received: Count
+    states: dict[State, Count]
+    times: Times
+    hours: list[Hour]
+    machines: list[Machine]
+    peers: list[PeerStanding]
+    called: list[str]  #: those of them that the node calls; the others only send to it
+    models: list[ModelInUse]
+
+
+def glance(here: Site) -> Overview:
+    """How everything stands now."""
+    now = here.now()
+    today = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    settings = here.settings()
+    free, whole = _disk(here)
+    with here.database.reading() as tx:
+        nodes = [_node(node, now) for node in standing.nodes_known(tx)]
+        since = now - _SAMPLES
+        seen = [(node.holder, standing.samples_since(tx, since, node.holder)) for node in nodes]
+        return Overview(
+            at=now,
+            today=today,
+            nodes=nodes,
+            disk_free_bytes=free,
+            disk_bytes=whole,
+            keep_free_bytes=settings.node.storage.min_free_bytes,
+            received=overview.received(tx, today),
+            states=overview.states(tx, today),
+            times=overview.times(tx, today),
+            hours=overview.hours(tx, now),
+            machines=[Machine(holder=who, samples=found) for who, found in seen if found],
+            peers=overview.peers(tx, {name: p.ae_title for name, p in settings.peers.items()}),
+            called=sorted(settings.called),
+            models=overview.models(tx, sorted(settings.pipelines)),
+        )
+
+
+def _node(node: Node, now: datetime) -> NodeStanding:
+    return NodeStanding(
+        holder=node.holder,
+        version=node.version,
+        port=node.port,
+        started_at=node.started_at,
+        seen_at=node.seen_at,
+        silent=now - node.seen_at > _SILENT,
+        mistakes=node.mistakes,
+        restart=node.restart,
+    )
+
+
+def _disk(here: Site) -> tuple[int | None, int | None]:
+    try:
+        usage = shutil.disk_usage(here.settings().node.storage.folder)
+    except OSError:
+        return None, None
+    return usage.free, usage.total

@@ -1,0 +1,96 @@
+"""What came of a trial, as pages and interface show it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import FileResponse
+from pydicom import dcmread
+
+from dicomnode.errors import NotFound
+from dicomnode.records import Presence, ResultKind, Score
+from dicomnode.web.access import Caller, note
+from dicomnode.web.report_tree import Node, read_tree
+from dicomnode.web.site import Site
+from dicomnode.web.study import KINDS
+from dicomnode.web.trials import Trial
+
+__all__ = ["ResultShown", "StudyShown", "file", "note_seen", "result", "shown"]
+
+_TREES = (ResultKind.SR, ResultKind.SR3D, ResultKind.TEXT, ResultKind.KO)
+_MOST_NOTED = 100  #: studies that are named in the audit trail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultShown:
+    """One object that would have been sent."""
+
+    place: int  #: from 1, of all results of the trial
+    kind: ResultKind
+    name: str  #: of its kind, in words
+    tree: Node | None  #: of a report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyShown:
+    """What came of one study."""
+
+    images: int
+    model: str
+    findings: Mapping[str, Score]
+    cause: str
+    problem: str  #: why it is not analysed, in words
+    results: Sequence[ResultShown]
+
+
+def shown(trial: Trial) -> list[StudyShown]:
+    """What the page shows; nothing while the trial runs."""
+    files = iter(enumerate(trial.results, 1))
+    return [
+        StudyShown(
+            images=study["images"],
+            model=study["model"],
+            findings={label: _score(each) for label, each in study["findings"].items()},
+            cause=study["cause"] or "",
+            problem=study["problem"],
+            results=[_result(*next(files), ResultKind(each["kind"])) for each in study["results"]],
+        )
+        for study in trial.studies
+    ]
+
+
+def result(trial: Trial, place: int) -> Path:
+    """The file of a result; NotFound where there is none."""
+    files = trial.results
+    if not 1 <= place <= len(files) or not files[place - 1].is_file():
+        raise NotFound("there is no such result")
+    return files[place - 1]
+
+
+def file(here: Site, caller: Caller, trial: Trial, place: int) -> FileResponse:
+    """A result to be kept. Noted in the audit trail."""
+    path = result(trial, place)
+    with here.database.transaction() as tx:
+        note(tx, here, caller, "trial.exported", detail=f"pipeline {trial.pipeline}, {path.name}")
+    return FileResponse(path, media_type="application/dicom", filename=path.name)
+
+
+def note_seen(here: Site, caller: Caller, trial: Trial) -> None:
+    """Note in the audit trail that its owner sees the results, once."""
+    if trial.seen:
+        return
+    trial.seen = True
+    with here.database.transaction() as tx:
+        for study in trial.studies[:_MOST_NOTED]:
+            detail = f"pipeline {trial.pipeline}"
+            note(tx, here, caller, "trial.seen", study_uid=study["study_uid"], detail=detail)
+
+
+def _result(place: int, path: Path, kind: ResultKind) -> ResultShown:
+    tree = read_tree(dcmread(path)) if kind in _TREES and path.is_file() else None
+    return ResultShown(place=place, kind=kind, name=KINDS[kind], tree=tree)
+
+
+def _score(said: Mapping[str, Any]) -> Score:
+    return Score(**{**said, "presence": Presence(said["presence"])})

@@ -1,0 +1,428 @@
+"""The configuration is changed by forms: checked, compared, confirmed, kept, and taken back."""
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from dicomnode.config.load import digest_of, load, read
+from dicomnode.storage.database import Database
+from dicomnode.web.site import Site
+from dicomnode.worklist import audit, standing
+from dicomnode.worklist.accounts import Role
+from dicomnode.worklist.standing import Node
+from tests.factories import make_dataset, make_part10
+from tests.pacs import free_port, listening, pacs
+from tests.web import client, make_site
+from tests.worklist import NOW, enter, make_ref
+
+PACS = """\
+# Our archive.
+ae_title = "PACS"   # as its vendor says
+host = "127.0.0.1"
+port = 4242
+#may_send = false
+timeout_s = 2.0
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path, sqlite_url: str) -> Site:
+    site = make_site(tmp_path, Database(sqlite_url), lambda: NOW)
+    (site.config / "peers" / "pacs.toml").write_text(PACS)
+    good = load(site.config)
+    return replace(site, settings=lambda: good)
+
+
+@pytest.fixture
+def browser(site: Site) -> TestClient:
+    browser = client(site)
+    browser.headers["accept"] = "text/html"
+    return browser
+
+
+def hidden(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found, f"the page has no {name}"
+    return html.unescape(found[1])
+
+
+def form(page: str, **changes: str) -> dict[str, list[str]]:
+    """What a browser sends of a page's form, with changes of some values."""
+    body = page[page.index("data-typing") :].split("</form>")[0]
+    sent: dict[str, list[str]] = {}
+    for tag in re.findall(r"<input[^>]*>", body):
+        name = re.search(r'name="([^"]*)"', tag)
+        value = re.search(r'value="([^"]*)"', tag)
+        if name and ('type="checkbox"' not in tag or " checked" in tag):
+            sent.setdefault(name[1], []).append(html.unescape(value[1]) if value else "")
+    for name, text in re.findall(
+        r'<textarea[^>]*name="([^"]*)"[^>]*>\n?(.*?)</textarea>', body, re.S
+    ):
+        sent.setdefault(name, []).append(html.unescape(text))
+    for name, options in re.findall(r'<select[^>]*name="([^"]*)"[^>]*>(.*?)</select>', body, re.S):
+        chosen = re.search(r"<option selected[^>]*>([^<]*)", options)
+        sent[name] = [chosen[1] if chosen else ""]
+    return sent | {f"v.{name.replace('__', '.')}": [text] for name, text in changes.items()}
+
+
+def look(browser: TestClient, path: str, *, do: str = "", **changes: str) -> str:
+    """The answer to a form with some values changed; `do` is the button."""
+    page = browser.get(path)
+    assert page.status_code == 200
+    answer = browser.post(path, data=form(page.text, **changes) | {"do": do})
+    assert answer.status_code == 200
+    return answer.text
+
+
+def confirm(browser: TestClient, page: str, words: str = "") -> int:
+    names = ("changes", "seen", "back")
+    data = {name: hidden(page, name) for name in names} | {"words": words}
+    return browser.post("/configuration/save", data=data).status_code
+
+
+def pacs_file(site: Site) -> str:
+    return (site.config / "peers" / "pacs.toml").read_text()
+
+
+def trail(site: Site) -> list[str]:
+    with site.database.reading() as tx:
+        return [f"{entry.user} {entry.action} {entry.detail}" for _, entry in audit.listed(tx)]
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
+@pytest.mark.parametrize("path", ["", "/node", "/peers/pacs", "/add/peers", "/history"])
+def test_only_administrators_see_it(site: Site, role: Role, path: str) -> None:
+    assert client(site, role).get(f"/configuration{path}").status_code == 403
+    assert client(site, role).post("/configuration/save").status_code == 403
+
+
+def test_the_page_tells_what_there_is_and_what_is_wrong(site: Site, browser: TestClient) -> None:
+    assert "modality DX or CR" not in browser.get("/configuration").text
+    (site.config / "pipelines" / "ct.toml").write_text(
+        'destinations = ["pasc"]\nmodel = "<b>"\nmatch.modality = ["DX", "CR"]\n'
+    )
+    page = browser.get("/configuration").text
+    assert "modality DX or CR" in page
+    assert "there is no peers/pasc.toml; did you mean pacs?" in page
+    assert "line 1" in page
+    assert "The files are wrong." in page
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_where_nothing_can_be_saved_it_is_said_before(
+    site: Site, browser: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Nothing can be saved from here" not in browser.get("/configuration").text
+    monkeypatch.setattr("os.access", lambda path, _mode: path.name != "peers")  # root may all
+    page = browser.get("/configuration").text
+    assert "Nothing can be saved from here" in page
+    assert f"<code>{site.config / 'peers'}</code>" in page
+
+
+def test_a_form_that_is_sent_as_it_is_changes_nothing(browser: TestClient) -> None:
+    for path in ("node", "peers/pacs", "pipelines/all"):
+        answer = look(browser, f"/configuration/{path}", do="review")
+        assert "Nothing would change." in answer, path
+
+
+def test_what_is_typed_is_checked_at_its_field_and_not_saved(
+    site: Site, browser: TestClient
+) -> None:
+    answer = look(browser, "/configuration/peers/pacs", port="70000")
+    assert '<p data-at="w.port">must be less than 65536</p>' in answer
+    assert "+port = 70000" in answer
+    assert 'action="/configuration/save"' not in answer
+    assert pacs_file(site) == PACS
+
+
+def test_what_is_confirmed_is_saved_with_every_comment_kept_and_noted(
+    site: Site, browser: TestClient
+) -> None:
+    review = look(browser, "/configuration/peers/pacs", do="review", port="104", may_send="yes")
+    assert "<del>-port = 4242</del>" in review
+    assert pacs_file(site) == PACS
+    assert confirm(browser, review, "moved") == 303
+    assert pacs_file(site) == PACS.replace("port = 4242", "port = 104").replace(
+        "#may_send = false", "may_send = true"
+    )
+    assert trail(site)[0] == "administrator configuration.saved peers/pacs.toml: moved"
+    with site.database.reading() as tx:
+        new, old = standing.listed(tx)
+    assert (new.user, new.note, old.user) == ("administrator", "moved", "")
+    assert new.files == read(site.config)
+    assert old.files["peers/pacs.toml"] == PACS
+
+
+def test_without_scripts_the_whole_page_comes_back(site: Site, browser: TestClient) -> None:
+    page = browser.get("/configuration/peers/pacs").text
+    data = form(page, port="70000") | {"do": ["review"], "csrf": [hidden(page, "csrf")]}
+    del browser.headers["x-csrf-token"]
+    answer = browser.post("/configuration/peers/pacs", data=data).text
+    assert '<input type="number" id="v.port" name="v.port" value="70000"' in answer
+    assert 'id="w.port"><p data-of="look">must be less than 65536</p>' in answer
+
+
+def test_a_new_peer_needs_a_name_that_is_free(site: Site, browser: TestClient) -> None:
+    path = "/configuration/add/peers?ae_title=XRAY1&host=10.0.0.7&may_send=yes"
+    page = browser.get(path).text
+    filled = form(page, port="104")
+    assert filled["v.ae_title"] == ["XRAY1"]
+    assert filled["v.may_send"] == ["yes"]
+
+    def answer(name: str) -> str:
+        return browser.post(path, data=filled | {"name": [name], "do": ["review"]}).text
+
+    assert 'data-at="w.name">is missing' in answer("")
+    assert 'data-at="w.name">a name has 1 to 64 letters' in answer("x/../y")
+    assert 'data-at="w.name">exists already' in answer("pacs")
+    assert confirm(browser, answer("xray")) == 303
+    peer = load(site.config).peers["xray"]
+    assert (peer.ae_title, peer.host, peer.port, peer.may_send) == ("XRAY1", "10.0.0.7", 104, True)
+    assert "# Its AE title." in (site.config / "peers" / "xray.toml").read_text()
+
+
+def test_new_is_the_name_of_what_is_not_there_yet(browser: TestClient) -> None:
+    answer = browser.get("/configuration/peers/new?ae_title=X")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/configuration/add/peers?ae_title=X"
+
+
+def test_what_is_only_not_filled_in_yet_is_no_mistake_while_one_types(browser: TestClient) -> None:
+    typed = look(browser, "/configuration/add/peers", ae_title="X")
+    assert "mistake" not in typed
+    assert "Still to fill in" in typed
+    assert "4 mistakes" not in typed
+    assert "3 mistakes" in look(browser, "/configuration/add/peers", do="review", ae_title="X")
+
+
+def test_somebody_who_was_faster_is_not_overwritten(site: Site, browser: TestClient) -> None:
+    page = browser.get("/configuration/peers/pacs").text
+    review = look(browser, "/configuration/peers/pacs", do="review", port="104")
+    theirs = PACS.replace("4242", "11112")
+    (site.config / "peers" / "pacs.toml").write_text(theirs)
+    data = {name: hidden(review, name) for name in ("changes", "seen", "back")}
+
+    answer = browser.post("/configuration/save", data=data)
+
+    assert answer.status_code == 409
+    assert "somebody has changed peers/pacs.toml since you looked" in answer.text
+    assert "<del>-port = 11112</del>" in answer.text
+    assert pacs_file(site) == theirs
+    typed = browser.post("/configuration/peers/pacs", data=form(page, port="105")).text
+    assert "Somebody has changed this file since you opened it" in typed
+    assert confirm(browser, answer.text) == 303, "who has seen it may go on"
+    assert load(site.config).peers["pacs"].port == 104
+
+
+def save(browser: TestClient, site: Site, changes: Mapping[str, str | None]) -> tuple[int, str]:
+    texts = read(site.config)
+    seen = digest_of({name: texts[name] for name in changes if name in texts})
+    data = {"changes": json.dumps(changes), "seen": seen}
+    answer = browser.post("/configuration/save", data=data)
+    return answer.status_code, answer.text
+
+
+def test_nothing_wrong_is_ever_written(site: Site, browser: TestClient) -> None:
+    before = read(site.config)
+    for changes, why in (
+        ({"peers/pacs.toml": "port = "}, "is not TOML"),
+        ({"peers/pacs.toml": None}, "there is no peers/pacs.toml"),
+        ({"node.toml": '[receive]\nport = "x"\n'}, "must be a whole number"),
+        ({"node.toml": None}, "there is no node.toml here"),
+        ({"peers/b.toml": PACS, "peers/c.toml": "port = 1\n"}, "is missing"),
+    ):
+        status, page = save(browser, site, changes)
+        assert (status, why in page) == (422, True), (changes, page)
+    for name in ("../evil.toml", "peers/../../evil.toml", "/etc/passwd", "peers/a/b.toml", "x"):
+        assert save(browser, site, {name: "x = 1"})[0] in (404, 422)
+    assert (
+        browser.post("/configuration/save", data={"changes": "[1]", "seen": ""}).status_code == 422
+    )
+    assert read(site.config) == before
+    assert trail(site) == []
+    assert not list(site.config.rglob("*.new"))
+
+
+def test_wrong_files_are_mended_one_by_one(site: Site, browser: TestClient) -> None:
+    (site.config / "peers" / "pacs.toml").write_text("ae_title = PACS\n")
+    node = site.config / "node.toml"
+    node.write_text(node.read_text() + "[log]\nlevel = 'LOUD'\n")
+
+    page = browser.get("/configuration/peers/pacs").text
+    assert 'name="text"' in page, "a file that is no TOML can only be written as text"
+    assert "is not TOML" in page
+    data = {
+        "opened": [hidden(page, "opened")],
+        "text": [PACS.replace("\n", "\r\n")],
+        "do": ["review"],
+    }
+    review = browser.post("/configuration/peers/pacs", data=data).text
+    assert "Wrong in other files" in review
+    assert confirm(browser, review) == 303
+    assert pacs_file(site) == PACS
+    with site.database.reading() as tx:
+        assert standing.newest(tx) is None, "it cannot be in force yet"
+    assert (
+        confirm(browser, look(browser, "/configuration/node", do="review", log__level="INFO"))
+        == 303
+    )
+    assert load(site.config).node.log.level == "INFO"
+
+
+def test_a_peer_is_renamed_wherever_it_is_named(site: Site, browser: TestClient) -> None:
+    pipeline = site.config / "pipelines" / "all.toml"
+    pipeline.write_text('destinations = ["pacs"]  # all\nresults_for = { pacs = ["legacy"] }\n')
+    review = browser.post("/configuration/peers/pacs/rename", data={"new": "archive"}).text
+    assert confirm(browser, review) == 303
+    assert (site.config / "peers" / "archive.toml").read_text() == PACS
+    assert not (site.config / "peers" / "pacs.toml").exists()
+    assert pipeline.read_text() == (
+        'destinations = ["archive"]  # all\nresults_for = { archive = ["legacy"] }\n'
+    )
+    answer = browser.post("/configuration/peers/archive/rename", data={"new": "a b"})
+    assert answer.status_code == 422
+
+
+def test_what_is_still_needed_is_not_removed(site: Site, browser: TestClient) -> None:
+    answer = browser.post("/configuration/peers/pacs/remove").text
+    assert "there is no peers/pacs.toml" in answer
+    assert 'action="/configuration/save"' not in answer
+    review = browser.post("/configuration/pipelines/all/remove").text
+    assert "Studies that are under way in all" in review
+    assert confirm(browser, review) == 303
+    assert confirm(browser, browser.post("/configuration/peers/pacs/remove").text) == 303
+    assert load(site.config).peers == {}
+    assert browser.get("/configuration/peers/pacs").status_code == 404
+
+
+def test_one_goes_back_to_what_was_in_force(site: Site, browser: TestClient) -> None:
+    confirm(browser, look(browser, "/configuration/peers/pacs", do="review", port="104"), "one")
+    (site.config / "peers" / "new.toml").write_text(PACS)
+    confirm(browser, look(browser, "/configuration/peers/pacs", do="review", port="105"), "two")
+    versions = browser.get("/configuration/history").text
+    assert versions.index("two") < versions.index("one") < versions.index("as it was found")
+
+    page = browser.get("/configuration/history/1").text
+    assert "<ins>+port = 4242</ins>" in page
+    assert "+++ (removed)" in page
+    assert confirm(browser, page, hidden(page, "words")) == 303
+
+    assert pacs_file(site) == PACS
+    assert not (site.config / "peers" / "new.toml").exists()
+    assert trail(site)[0] == (
+        "administrator configuration.rolled-back peers/new.toml, peers/pacs.toml: back to version 1"
+    )
+    assert "The files are like that now." in browser.get("/configuration/history/1").text
+    assert browser.get("/configuration/history/99").status_code == 404
+
+
+def test_a_peer_is_asked_as_it_is_filled_in(site: Site, browser: TestClient) -> None:
+    with pacs() as fake:
+        port = str(fake.peer.port)
+        heard = look(browser, "/configuration/peers/pacs", do="test", port=port)
+        assert "It hears us" in heard
+        assert "PACS answers" in heard
+        other = look(browser, "/configuration/peers/pacs", do="test", port=port, ae_title="PASC")
+        assert "The peer has another AE title than PASC" in other
+    silent = look(browser, "/configuration/peers/pacs", do="test", port=str(free_port()))
+    assert "is the peer&#39;s DICOM service running" in silent
+    with listening(lambda connection: connection.close()) as port_of_web:
+        odd = look(browser, "/configuration/peers/pacs", do="test", port=str(port_of_web))
+        assert "Something else than DICOM listens on 127.0.0.1" in odd
+    assert pacs_file(site) == PACS
+
+
+def test_rules_are_tried_on_the_last_studies(site: Site, browser: TestClient) -> None:
+    for number, modality in ((1, "DX"), (2, "CT")):
+        ref = make_ref("tried", number, study_uid=f"1.2.{number}")
+        with site.database.transaction() as tx:
+            enter(tx, number, ref=ref, study_uid=ref.study_uid, accession_number=f"A{number}")
+        dataset = make_dataset(
+            number,
+            SOPInstanceUID=ref.sop_instance_uid,
+            StudyInstanceUID=ref.study_uid,
+            Modality=modality,
+            PatientName="Nobody^Real",
+        )
+        path = site.store.path_of(ref.study_uid, ref.sop_instance_uid)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(make_part10(dataset))
+    rules = {"match__modality": "DX", "match__attributes": "PatientName"}
+    answer = look(browser, "/configuration/pipelines/all", do="test", match__modality="DX")
+    assert "<strong>1 of 2</strong> would have come into this pipeline" in answer
+    assert "<code>modality</code> is CT" in answer
+    page = browser.get("/configuration/pipelines/all").text
+    data = form(page, **rules) | {"v.match.attributes=": ["Somebody"], "do": ["test"]}
+    answer = browser.post("/configuration/pipelines/all", data=data).text
+    assert "<code>attributes.PatientName</code> is another value" in answer
+    assert "Nobody" not in answer
+    assert trail(site)[0] == "administrator pipeline.tried all"
+
+
+def test_it_is_said_what_is_in_force_and_what_waits_for_a_restart(
+    site: Site, browser: TestClient
+) -> None:
+    def say(digest: str, *restart: str) -> str:
+        node = Node(
+            holder="us", version="1", port=1, started_at=NOW, seen_at=NOW, digest=digest,
+            restart=restart,
+        )  # fmt: skip
+        with site.database.transaction() as tx:
+            standing.report(tx, node)
+        return browser.get("/configuration").text
+
+    assert "No node has worked with this worklist yet" in browser.get("/configuration").text
+    assert "about to take it over" in say("another")
+    assert "These files are in force." in say(digest_of(read(site.config)))
+    answer = say(digest_of(read(site.config)), "receive.port")
+    assert "counts after a restart" in answer
+    assert "<code>receive.port</code>" in answer
+    page = browser.get("/configuration/node").text
+    port = page[page.index('id="f.receive.port"') :]
+    assert "counts after a restart" in port[: port.index("<input")]
+
+
+def test_who_changes_the_page_itself_is_told(browser: TestClient) -> None:
+    assert "starts again" in look(browser, "/configuration/node", web__port="8081", web__on="yes")
+    page = browser.get("/configuration/node").text
+    sent = form(page) | {"v.web.on": ["yes"]}
+    assert "starts again" in browser.post("/configuration/node", data=sent).text
+    assert "starts again" not in look(browser, "/configuration/node", log__level="DEBUG")
+
+
+def test_who_turns_the_page_off_is_told(site: Site, browser: TestClient) -> None:
+    node = site.config / "node.toml"
+    node.write_text(node.read_text().replace("on = false", "on = true"))
+    sent = form(browser.get("/configuration/node").text)
+    del sent["v.web.on"]
+    assert "turns the page off" in browser.post("/configuration/node", data=sent).text
+
+
+def test_what_a_file_holds_is_shown_as_text_never_as_html(site: Site, browser: TestClient) -> None:
+    evil = '"></textarea></pre><script>alert(1)</script>'
+    peer = site.config / "peers" / "pacs.toml"
+    peer.write_text(f"ae_title = 'X'\nport = 1\nhost = '{evil}'\n# {evil}\n")
+    for path in ("", "/peers/pacs", "/peers/pacs?shown=text"):
+        assert "<script>alert" not in browser.get(f"/configuration{path}").text
+    assert "<script>alert" not in look(browser, "/configuration/peers/pacs", do="review", port="2")
+
+
+def test_bytes_that_are_no_text_are_shown_and_mended(site: Site, browser: TestClient) -> None:
+    (site.config / "peers" / "pacs.toml").write_bytes(PACS.encode() + b"# \xff\n")
+    assert "is not UTF-8 text" in browser.get("/configuration").text
+    page = browser.get("/configuration/peers/pacs?shown=text").text
+    data = {"opened": [hidden(page, "opened")], "text": [PACS], "do": ["review"]}
+    assert confirm(browser, browser.post("/configuration/peers/pacs", data=data).text) == 303
+    assert pacs_file(site) == PACS
+
+
+def test_an_address_that_names_no_file_is_not_there(browser: TestClient) -> None:
+    for path in ("peers/nobody", "models/x", "add/models", "peers/a.b"):
+        assert browser.get(f"/configuration/{path}").status_code in (404, 422), path

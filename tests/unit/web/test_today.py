@@ -1,0 +1,133 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dicomnode.storage.database import Database
+from dicomnode.web import plots
+from dicomnode.web.access import Caller
+from dicomnode.web.pages import today
+from dicomnode.web.site import Site
+from dicomnode.worklist import standing
+from dicomnode.worklist.accounts import Role
+from dicomnode.worklist.overview import Hour
+from dicomnode.worklist.standing import Node, Sample
+from tests.factories import uid
+from tests.web import client, make_site
+from tests.worklist import delivered_job, failed_job, undelivered_job, waiting_job
+
+NOW = datetime(2026, 1, 2, 12, 30, tzinfo=UTC)
+CALLER = Caller(name="ada", role=Role.VIEWER, address="", csrf="of this session")
+
+
+@pytest.fixture
+def site(tmp_path: Path, sqlite_url: str) -> Site:
+    return make_site(tmp_path, Database(sqlite_url), now=lambda: NOW)
+
+
+def node(**changes: object) -> Node:
+    usual: dict[str, object] = {
+        "holder": "DICOMNODE@ward",
+        "version": "0.1.0",
+        "port": 11112,
+        "started_at": NOW - timedelta(hours=3),
+        "seen_at": NOW,
+        "digest": "",
+    }
+    return Node(**(usual | changes))  # type: ignore[arg-type]
+
+
+def test_an_empty_worklist_says_what_to_do(site: Site) -> None:
+    page = client(site, Role.VIEWER).get("/")
+    assert page.status_code == 200
+    for words in ("No node has said yet", "Nothing was delivered today yet", "not asked yet"):
+        assert words in page.text
+
+
+def test_what_is_wrong_stands_at_the_top(site: Site) -> None:
+    with site.database.transaction() as tx:
+        wrong = {"mistakes": ("peers/ct.toml:3 <port>",), "restart": ("receive.port",)}
+        standing.report(tx, node(seen_at=NOW - timedelta(minutes=5), **wrong))
+    page = client(site, Role.VIEWER).get("/").text
+    assert "DICOMNODE@ward is silent" in page
+    assert "peers/ct.toml:3 &lt;port&gt;" in page
+    assert "<code>receive.port</code>" in page
+
+
+def test_a_peer_that_only_sends_need_not_answer(site: Site) -> None:
+    (site.config / "peers" / "ct.toml").write_text(
+        'ae_title = "CT"\nhost = "127.0.0.1"\nport = 104\nmay_send = true\n'
+    )
+    with site.database.transaction() as tx:
+        for peer in ("ct", "pacs"):
+            standing.echoed(tx, peer, "nothing listens", now=NOW)
+    page = client(site, Role.VIEWER).get("/").text
+    assert page.count('<span class="state bad">silent</span> nothing listens') == 1
+    assert "it only sends to us: nothing listens" in page
+
+
+def test_the_interface_tells_the_figures(site: Site) -> None:
+    with site.database.transaction() as tx:
+        delivered_job(tx, study_uid=uid("a"), now=NOW - timedelta(minutes=10))
+        failed_job(tx, study_uid=uid("b"), now=NOW - timedelta(days=2))
+        undelivered_job(tx, study_uid=uid("c"), now=NOW - timedelta(minutes=70))
+        standing.echoed(tx, "pacs", "", now=NOW)
+        standing.add_sample(
+            tx,
+            Sample(holder="n", at=NOW, cpu=0.5, gpu=None, memory_bytes=1, disk_free_bytes=2),
+        )
+        standing.report(tx, node(holder="n"))
+    told = client(site, Role.VIEWER).get("/api/overview").json()
+    assert told["received"] == {"today": 2, "now": 3}
+    assert told["states"]["delivered"] == {"today": 1, "now": 1}
+    assert told["states"]["failed"] == {"today": 0, "now": 1}
+    assert told["times"] == {"count": 1, "median_s": 0, "p95_s": 0}
+    assert [hour["received"] for hour in told["hours"][-2:]] == [1, 1]
+    assert told["hours"][-2]["troubled"] == 1
+    (pacs,) = told["peers"]
+    assert (pacs["peer"], pacs["owed"], pacs["error"]) == ("pacs", 0, "0xA900: no SR here")
+    assert told["machines"][0]["samples"][0]["cpu"] == 0.5
+    assert not told["nodes"][0]["silent"]
+
+
+def test_the_parts_follow_the_worklist(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(today, "EVERY_S", 0.0)
+    monkeypatch.setattr(today, "_shared", today._Shared())
+    before = today._parts(site, CALLER)
+    with site.database.transaction() as tx:
+        waiting_job(tx, now=NOW)
+    after = today._parts(site, CALLER)
+    assert list(before) == list(today._PARTS)
+    assert {name for name in before if before[name] != after[name]} == {"figures", "plots"}
+    assert ">1</span> waiting for images" in after["figures"]
+
+
+def test_who_looks_at_the_same_time_sees_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(today, "EVERY_S", 3600.0)
+    shared = today._Shared()
+    assert shared.overview(site) is shared.overview(site)
+
+
+def test_bars_reach_as_high_as_their_numbers() -> None:
+    hours = [
+        Hour(at=NOW, received=8, delivered=3, troubled=1),
+        Hour(at=NOW, received=0, delivered=0, troubled=0),
+    ]
+    drawn = plots.by_hour(hours)
+    heights = {bar.kind: bar.height for bar in drawn.bars}
+    assert heights["received"] == pytest.approx(heights["delivered"] / 3 * 8)
+    assert heights["troubled"] == pytest.approx(heights["delivered"] / 3)
+    assert [mark.words for mark in drawn.up] == ["0", "5", "10"]
+
+
+def test_a_line_is_broken_where_nothing_was_measured() -> None:
+    at = [NOW + timedelta(minutes=minute) for minute in (0, 1, 30, 31)]
+    samples = [
+        Sample(holder="n", at=each, cpu=0.5, gpu=None, memory_bytes=0, disk_free_bytes=0)
+        for each in at
+    ]
+    drawn = plots.of_machine(samples)
+    assert list(drawn.lines) == ["cpu"]
+    assert len(drawn.lines["cpu"]) == 2
