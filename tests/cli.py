@@ -29,10 +29,13 @@ def told(result: Result, *, exit_code: int = 0) -> Any:
 def configure(folder: Path, *, peer_port: int = 4242, node: str = "", pipeline: str = "") -> Path:
     """A configuration with the peer `pacs` and the pipeline `all`; returns its folder.
 
-    Unless `node` says otherwise it asks for any free port: another program may hold the usual one.
+    Unless `node` says otherwise it asks for any free port, as another program may hold the usual
+    one, and has no page.
     """
     if "[receive]" not in node:
         node += "[receive]\nport = 0\n"
+    if "[web]" not in node:
+        node += "[web]\non = false\n"
     texts = {
         "node.toml": f'[storage]\nfolder = "{folder / "node"}"\n{node}',
         "peers/pacs.toml": f'ae_title = "PACS"\nhost = "127.0.0.1"\nport = {peer_port}\n'

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydicom import Dataset
@@ -151,6 +151,5 @@ def committing_pacs(**changes: Any) -> Iterator[CommittingPacs]:
         (evt.EVT_DIMSE_SENT, lambda event: made[0].on_sent(event)),
     ]
     with pacs(contexts=[context], handlers=handlers, **changes) as fake:
-        fake.peer = replace(fake.peer, timeout_s=30.0)
         made.append(CommittingPacs(fake))
         yield made[0]

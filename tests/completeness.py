@@ -11,7 +11,7 @@ from dicomnode.records import Job, Peer, State
 from dicomnode.storage.database import Database
 from dicomnode.worklist import jobs
 from tests.factories import STUDY_UID, make_peer
-from tests.node import make_pipeline
+from tests.node import in_force, make_pipeline
 from tests.worklist import PIPELINE, after, waiting_job
 
 __all__ = ["ALL_HERE", "MODALITY", "Node", "begin", "checking"]
@@ -46,10 +46,14 @@ class Node:
 
         self.pipelines[PIPELINE] = make_pipeline(complete=ALL_HERE | complete)
         peer = make_peer(answers_find=count is not None)
-        counts = StudyCounts({peer.name: peer}, answer, self.database)
+        counts = StudyCounts(in_force(peers={peer.name: peer}), answer, self.database)
         self._counts.append(counts)
         return CompletenessCheck(
-            self.database, self.pipelines, self.arrivals, counts, lambda: self.known_until
+            self.database,
+            in_force(pipelines=self.pipelines),
+            self.arrivals,
+            counts,
+            lambda: self.known_until,
         )
 
     def job(self) -> Job:

@@ -1,8 +1,13 @@
-"""Things with a lifetime that many tests need: databases, on SQLite and on Postgres."""
+"""Things with a lifetime that many tests need: databases, on SQLite and on Postgres.
+
+And what a test draws from torch is the same in every run, and after whatever other tests.
+"""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +15,21 @@ from dicomnode.storage.database import Database
 from dicomnode.worklist.schema import upgrade
 from tests.postgres import Postgres
 from tests.tools import require
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Of a test process that died, the code it ended with: -9 is SIGKILL, -11 SIGSEGV."""
+    if error:
+        code = node.gateway._io.popen.wait(10)
+        sys.stderr.write(f"\n{node.gateway.id} ended with {code}\n")
+
+
+@pytest.fixture(autouse=True)
+def _torch_draws_alike() -> None:
+    """Of itself torch begins with other numbers in every process."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(1)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dicomnode.errors import Cause, DatabaseAway
-from dicomnode.node.worker import Case
+from dicomnode.node.handling import Case
 from dicomnode.records import (
     Association,
     Job,
@@ -48,7 +48,7 @@ class RememberingListener:
             self.ends.append(association)
             self._told.notify_all()
 
-    def wait_ended(self, count: int, timeout_s: float = 5.0) -> bool:
+    def wait_ended(self, count: int, timeout_s: float = 60.0) -> bool:
         """Have `count` associations ended?"""
         with self._told:
             return self._told.wait_for(lambda: len(self.ends) >= count, timeout_s)
@@ -120,9 +120,10 @@ class FakeAnalysis:
         self.while_refusing: Callable[[Job], None] = lambda job: None
         self.before_recording: Callable[[Job], None] = lambda job: None
         self.notices = wanted("pacs")
+        self.members: tuple[str, ...] = ()
 
-    def model(self, job: Job) -> str:
-        return MODEL
+    def models(self, job: Job) -> Sequence[str]:
+        return (MODEL, *self.members)
 
     def analyse(self, case: Case) -> Sequence[Result]:
         self.seen.append(case)

@@ -1,25 +1,31 @@
 """Steps that bring the node's parts to where a test begins."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
 
+from dicomnode.config.current import Current
+from dicomnode.config.load import Settings
 from dicomnode.config.pipelines import PipelineSettings
+from dicomnode.config.settings import NodeSettings
+from dicomnode.node.build import open_store, open_worklist
 from dicomnode.node.registrar import Registrar
 from dicomnode.receive.intake import Intake, file_header
-from dicomnode.records import Job
+from dicomnode.records import Job, Peer
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.worklist import history, jobs
 from dicomnode.worklist.history import Event
+from dicomnode.worklist.schema import upgrade
 from tests.factories import STUDY_UID, encode, make_association, make_dataset, make_request
+from tests.running import looping
 
 __all__ = [
     "all_jobs",
+    "in_force",
     "inbox",
     "make_pipeline",
     "make_registrar",
@@ -28,6 +34,7 @@ __all__ = [
     "receive",
     "registering",
     "study_history",
+    "worklist_of",
 ]
 
 
@@ -38,16 +45,38 @@ def make_store(folder: Path) -> ObjectStore:
     return store
 
 
+@contextmanager
+def worklist_of(settings: Settings) -> Iterator[Database]:
+    """The worklist of a node that has run with these settings, while the block runs."""
+    open_store(settings).prepare()
+    with closing(open_worklist(settings)) as database:
+        upgrade(database)
+        yield database
+
+
 def make_pipeline(**changes: Any) -> PipelineSettings:
     """A pipeline that takes every image and sends to the peer `pacs`."""
     return PipelineSettings.model_validate({"destinations": ("pacs",)} | changes)
+
+
+def in_force(
+    *,
+    node: NodeSettings | None = None,
+    peers: Mapping[str, Peer] | None = None,
+    pipelines: Mapping[str, PipelineSettings] | None = None,
+) -> Current:
+    """Settings of which a part asks for some."""
+    return Current(
+        Settings(node=node or NodeSettings(), peers=peers or {}, pipelines=pipelines or {})
+    )
 
 
 def make_registrar(
     store: ObjectStore, database: Database, **pipelines: PipelineSettings
 ) -> Registrar:
     """A registrar of these pipelines; of one that takes everything, where none is named."""
-    return Registrar(store, database, pipelines or {"all": make_pipeline()})
+    current = in_force(pipelines=pipelines or {"all": make_pipeline()})
+    return Registrar(store, database, current)
 
 
 @contextmanager
@@ -55,15 +84,8 @@ def registering(
     registrar: Registrar, look: Callable[[], float] = lambda: float("inf")
 ) -> Iterator[None]:
     """The registrar's loop in a thread of its own, while the block runs."""
-    stop = threading.Event()
-    thread = threading.Thread(target=registrar.run, args=(stop, look))
-    thread.start()
-    try:
+    with looping(lambda stop: registrar.run(stop, look), registrar.wake):
         yield
-    finally:
-        stop.set()
-        registrar.wake()
-        thread.join()
 
 
 def receive(store: ObjectStore, *datasets: Dataset, calling_ae: str = "MODALITY") -> None:

@@ -62,7 +62,7 @@ class Orthanc:
             stderr=subprocess.DEVNULL,
             env=self._environment,
         )
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 self.get("/system")
             except URLError:
@@ -71,7 +71,7 @@ class Orthanc:
                 return self
         self._process.kill()
         self._process.wait()
-        pytest.fail("Orthanc does not answer within 10 s")
+        pytest.fail("Orthanc does not answer within a minute")
 
     def __exit__(
         self,

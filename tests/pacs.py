@@ -1,9 +1,10 @@
 """The other end: a small PACS in this process, and peers that misbehave on the wire."""
 
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from socketserver import BaseServer
 from typing import Any
@@ -59,7 +60,7 @@ class FakePacs:
     associations: int = 0
     matches: list[Dataset] = field(default_factory=list)  #: what C-FIND answers
     find_status: int = 0x0000
-    before_answer: Callable[[evt.Event], None] = lambda event: None
+    before_answer: Callable[[evt.Event], object] = lambda event: None
 
     def on_store(self, event: evt.Event) -> int:
         assert isinstance(event.request, C_STORE)
@@ -142,7 +143,7 @@ def pacs(
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     port = server.server_address[1]
-    fake.peer = make_peer(name="pacs", ae_title=ae_title, port=port, timeout_s=2.0)
+    fake.peer = make_peer(name="pacs", ae_title=ae_title, port=port, timeout_s=30.0)
     try:
         yield fake
     finally:
@@ -179,7 +180,8 @@ def listening(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port on which nothing listens, below those that the system gives away meanwhile."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -9,7 +9,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from psycopg import sql
 
 from dicomnode.storage.database import Database
 from dicomnode.worklist.schema import upgrade
+from tests.pacs import free_port
 
 __all__ = ["Postgres"]
 
@@ -37,7 +37,7 @@ class Postgres:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dicomnode-pg-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._binaries = _readable_binaries(self.folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -97,7 +97,7 @@ class Postgres:
                 stderr=log,
                 **_unprivileged(),
             )
-        for _ in range(1000):
+        for _ in range(6000):
             try:
                 psycopg.connect(self.url("postgres")).close()
             except psycopg.OperationalError:
@@ -168,9 +168,3 @@ def _readable_binaries(folder: Path) -> Path:
         folder.chmod(0o755)
         installed = shutil.copytree(installed, folder / "programs")
     return installed / "bin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

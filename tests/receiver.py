@@ -1,18 +1,20 @@
 """A receiver of our own on a free port, with a folder behind it and a listener beside it."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from dicomnode.config.settings import ReceiveSettings
+from dicomnode.config.settings import NodeSettings, ReceiveSettings
 from dicomnode.receive.desk import FrontDesk, Listener
 from dicomnode.receive.intake import Intake
 from dicomnode.receive.server import StoreServer, listen
-from dicomnode.records import Peer
+from dicomnode.records import Peer, Visit
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.storage.spool import Spool
 from tests.factories import make_peer
 from tests.fakes import RememberingListener
+from tests.node import in_force
 
 __all__ = ["Receiver", "ReceiverHere", "running"]
 
@@ -30,8 +32,15 @@ class ReceiverHere:
         listener: Listener,
     ) -> None:
         self.has_room = True
+        #: what the desk was told came of the last connections
+        self.visits: deque[Visit] = deque(maxlen=100)
         self._settings = settings
-        self._desk = FrontDesk(settings, peers, listener, lambda: self.has_room)
+        self._desk = FrontDesk(
+            in_force(node=NodeSettings(receive=settings), peers=peers),
+            listener,
+            lambda: self.has_room,
+            self.visits.append,
+        )
         intake = Intake(
             store, conflict=settings.conflict, max_object_bytes=settings.max_object_bytes
         )

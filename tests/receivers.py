@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
+from dicomnode.config.current import Current
 from dicomnode.config.load import load
 from dicomnode.deliver.sender import send
 from dicomnode.node.receivers import Receivers
@@ -26,6 +27,9 @@ _NODE = """
 port = {port}
 processes = {processes}
 {extra}
+[web]
+on = false
+
 [storage]
 folder = "{folder}"
 min_free_bytes = 0
@@ -49,10 +53,9 @@ class RunningReceivers:
         self.store = ObjectStore(settings.node.storage.folder)
         self.store.prepare()
         self.listener = RememberingListener()
-        receive = settings.node.receive
         self.receivers = Receivers(
             settings.node,
-            FrontDesk(receive, settings.peers, self.listener),
+            FrontDesk(Current(settings), self.listener),
         )
 
     def send(self, *numbers: int) -> list[Verdict]:

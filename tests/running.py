@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,9 @@ from dicomnode.worklist import jobs
 from dicomnode.worklist.states import OPEN
 from tests.pacs import free_port
 
-__all__ = ["RunningNode", "node", "until"]
+__all__ = ["RunningNode", "looping", "node", "until"]
 
+#: Nobody waits here for a measurement of runtimes.
 _NODE = """
 [receive]
 ae_title = "DICOMNODE"
@@ -43,6 +45,12 @@ longest_retry_s = 1.0
 [deliver]
 first_retry_s = 0.2
 longest_retry_s = 1.0
+
+[web]
+on = false
+
+[classify]
+runtime = "torch"
 """
 
 _PEER = """
@@ -163,13 +171,18 @@ def node(
     attempts: int = 5,
     start: bool = True,
     extra: Mapping[str, str] | None = None,
+    more: str = "",
 ) -> Iterator[RunningNode]:
-    """A node whose PACS listens on `archive_port`; it is stopped when the block ends."""
+    """A node whose PACS listens on `archive_port`; it is stopped when the block ends.
+
+    `extra` are files of the configuration, `more` is said in `[classify]`, and behind it.
+    """
     config = folder / "ae_config"
     texts = {
         "node.toml": _NODE.format(
             port=free_port(), folder=folder / "node", url=url, attempts=attempts
-        ),
+        )
+        + more,
         "peers/pacs.toml": _PEER.format(
             ae_title="PACS",
             port=archive_port,
@@ -191,6 +204,27 @@ def node(
     finally:
         if running.process is not None and running.process.poll() is None:
             running.stop()
+
+
+@contextmanager
+def looping(
+    run: Callable[[threading.Event], object],
+    wake: Callable[[], None] = lambda: None,
+    stop: threading.Event | None = None,
+) -> Iterator[threading.Event]:
+    """A loop of the node in a thread of its own, until the block ends or sets what it gives.
+
+    `wake` ends what the loop waits for; `stop` is an event that is to be used.
+    """
+    over = stop or threading.Event()
+    thread = threading.Thread(target=run, args=(over,))
+    thread.start()
+    try:
+        yield over
+    finally:
+        over.set()
+        wake()
+        thread.join()
 
 
 def until(true: Callable[[], bool], *, timeout_s: float = 60) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["NIH", "PIXELMED_JAR", "SHARED", "ohif_folder", "require"]
+__all__ = ["NIH", "PIXELMED_JAR", "SHARED", "axe_file", "ohif_folder", "require"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 NIH = SHARED / "nih"
@@ -21,6 +21,12 @@ def ohif_folder() -> Path | None:
     """The folder of a built OHIF viewer that `DICOMNODE_OHIF` names; None where it is not."""
     folder = Path(os.environ.get("DICOMNODE_OHIF", ""))
     return folder if folder.is_absolute() and (folder / "index.html").is_file() else None
+
+
+def axe_file() -> Path | None:
+    """The script axe-core that `DICOMNODE_AXE` names; None where it is not."""
+    file = Path(os.environ.get("DICOMNODE_AXE", ""))
+    return file if file.is_absolute() and file.is_file() else None
 
 
 def _programs(*names: str) -> bool:
@@ -36,6 +42,7 @@ _PRESENT = {
         _programs("dciodvfy", "dsrdump", "java", "javac") and PIXELMED_JAR.exists()
     ),
     "chromium": lambda: _programs("chromium"),
+    "axe": lambda: axe_file() is not None,
     "ohif": lambda: ohif_folder() is not None,
     "cc": lambda: _programs("cc"),
     "strace": lambda: _programs("strace"),

@@ -4,13 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
 
 from dicomnode.config.settings import WorklistSettings
+from dicomnode.node.handling import Handling
 from dicomnode.node.worker import Worker
 from dicomnode.records import Job, ResultKind, Verdict
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, outbox, queue, results
+from dicomnode.worklist import jobs, outbox, queue, results, tables
 from tests.factories import STUDY_UID
 from tests.fakes import FakeAnalysis
 from tests.node import make_store
@@ -30,8 +34,16 @@ class Bench:
         self.store: ObjectStore = make_store(folder)
         self.analysis = FakeAnalysis()
 
-    def worker(self, settings: WorklistSettings = SETTINGS) -> Worker:
-        return Worker("node/1", self.database, self.store, self.analysis, settings)
+    def worker(
+        self,
+        settings: WorklistSettings = SETTINGS,
+        *,
+        name: str = "node/1",
+        recorded: Callable[[], None] = lambda: None,
+        **changes: Any,
+    ) -> Worker:
+        handling = Handling(self.database, self.store, self.analysis, settings, recorded)
+        return Worker(name, self.database, handling, lease_s=settings.lease_s, **changes)
 
     def ready(self) -> Job:
         with self.database.transaction() as tx:
@@ -40,6 +52,13 @@ class Bench:
     def job(self, job: Job) -> Job:
         with self.database.reading() as tx:
             return jobs.get(tx, job.id)
+
+    def lease_until(self, job: Job) -> datetime:
+        """When the worker loses the job, unless it gives a sign of life."""
+        with self.database.reading() as tx:
+            kept = tx.execute(sa.select(tables.jobs.c.lease_until).filter_by(id=job.id))
+            until: datetime = kept.scalar_one()
+            return until
 
     def result_uids(self, job: Job) -> list[str]:
         with self.database.reading() as tx:

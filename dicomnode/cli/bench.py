@@ -32,6 +32,9 @@ ae_title = "DICOMNODE"
 port = {port}
 idle_timeout_s = 10.0
 
+[web]
+on = false
+
 [storage]
 folder = {folder!r}
 min_free_bytes = 0

@@ -3,46 +3,82 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.padding import Padding
 from rich.text import Text
 
-from dicomnode.classify.card import Card, Estimate, Measures, Shown
-from dicomnode.classify.fitted import Calibration, Novelty
-from dicomnode.cli.output import console, print_table
+from dicomnode.classify.card.card import Card
+from dicomnode.classify.card.ensemble import EnsembleCard
+from dicomnode.classify.card.explanation import Shown
+from dicomnode.classify.card.fitted import Calibration, Novelty
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.card.measured import Measures
+from dicomnode.classify.card.tables import Estimate
+from dicomnode.cli.output import console, print_table, say
+from dicomnode.records import Form
 
 __all__ = ["percent", "print_card"]
 
+_OUTPUTS = {
+    "multi-label": "findings, each for itself",
+    "binary": "one finding",
+    "multi-class": "one of several classes: the most probable, if over its threshold",
+    "ordinal": "a grade: the highest that, counted with those above it, is over its threshold",
+}
+_LABELS = {
+    Form.FINDINGS: "findings",
+    Form.CLASSES: "classes",
+    Form.GRADES: "grades, each counted with those above it",
+}
+_RESIZED = {"pad": "black around it", "stretch": "stretched", "crop": "its middle square"}
 
-def print_card(card: Card, folder: Path) -> None:
+
+def print_card(card: Card | EnsembleCard, folder: Path) -> None:
     """Everything a person asks first: what it finds, for what, and how well it was measured to."""
     console.print(Text(f"{card.name} {card.version}, by {card.manufacturer}", "bold"))
     console.print(Text(card.disclaimer, "bold yellow"))
     console.print(Text(card.intended_use))
-    place = f"\nfolder\n  {folder}\nSHA-256 of the weights\n  {card.weights.sha256}"
+    hashed = "the weights" if isinstance(card, Card) else "the models and how they are joined"
+    place = f"\nfolder\n  {folder}\nSHA-256 of {hashed}\n  {card.model.digest}"
     console.print(Text(place), soft_wrap=True)
-    labels = [
-        (
-            label.name,
-            f"({label.code.value}, {label.code.scheme}, {label.code.meaning})",
-            f"{label.threshold:.1%}",
-            f"±{label.margin:.1%}",
-        )
-        for label in card.labels
-    ]
-    for title, words in _facts(card).items():
-        console.print(f"\n{title}\n  {words}", markup=False, highlight=False)
-    print_table(["finding", "code", "threshold", "undetermined within"], labels, title="findings")
-    if card.calibration and card.calibration.measures:
-        _print_reliability(card.calibration)
-    if card.explanation.measures:
-        _print_shown(card.explanation.measures)
+    facts = _facts(card) if isinstance(card, Card) else _joined(card)
+    for title, words in ({"what it tells": _OUTPUTS[card.output.kind]} | facts).items():
+        say(f"\n{title}")
+        console.print(Padding(Text(words), (0, 0, 0, 2), expand=False))
+    columns = ["finding", "code", "threshold", "undetermined within"]
+    print_table(columns, _labels(card), title=_LABELS[card.output.form])
+    if isinstance(card, Card):
+        _print_fitted(card)
     if card.evaluation is None:
-        console.print("\nThe card has no measurements.", style="bold yellow")
+        console.print(
+            "\nThe card has no measurements. How well it does is not known.", style="bold yellow"
+        )
         return
     print_table(
         ["finding", "AUROC", "sensitivity", "specificity", "with", "without"],
         [_measured(line) for line in card.evaluation.measures],
         title=f"measured on {card.evaluation.images} images: {card.evaluation.dataset}",
     )
+
+
+def _labels(card: Card | EnsembleCard) -> list[tuple[str, ...]]:
+    """The lowest grade has no threshold: it holds where no other does."""
+    lowest = card.labels[0] if card.output.form is Form.GRADES else None
+    return [
+        (
+            label.name,
+            f"({label.code.value}, {label.code.scheme}, {label.code.meaning})",
+            "-" if label is lowest else f"{label.threshold:.1%}",
+            "-" if label is lowest else f"±{label.margin:.1%}",
+        )
+        for label in card.labels
+    ]
+
+
+def _print_fitted(card: Card) -> None:
+    if card.calibration and card.calibration.measures:
+        _print_reliability(card.calibration)
+    if card.explanation.measures:
+        _print_shown(card.explanation.measures)
 
 
 def _print_shown(measures: Sequence[Shown]) -> None:
@@ -73,14 +109,70 @@ def _print_reliability(calibration: Calibration) -> None:
     print_table(["finding", "calibration error", "Brier score"], rows, title="calibration")
 
 
+def _joined(card: EnsembleCard) -> dict[str, str]:
+    told = card.ensemble
+    names = ", ".join(member.model for member in told.members)
+    title = f"{len(told.members)} models that answer together"
+    return {title: names, "their answer": f"the mean of {told.mean}"}
+
+
+def _input(recipe: Input) -> str:
+    if recipe.volume is not None:
+        size = " x ".join(str(size) for size in recipe.volume.size_vox)
+        spacing = recipe.volume.spacing_mm
+        apart = " x ".join(f"{step:g}" for step in spacing) + " mm" if spacing else "stretched"
+        return f"a series of slices, as {size} voxels, {apart}, along {''.join(recipe.volume.axes)}"
+    square = f"{recipe.size_px} x {recipe.size_px} pixels ({_RESIZED[recipe.resize]})"
+    if recipe.slots:
+        return f"{', '.join(slot.name for slot in recipe.slots)} of a study together, {square}"
+    return f"each image alone, {square}"
+
+
 def _facts(card: Card) -> dict[str, str]:
     return {
+        "what it is shown": _input(card.input),
         "modalities": ", ".join(card.input.modalities) or "any; the card names none",
-        "views": ", ".join(card.input.views) or "any; the card names none",
+        "views": _views(card.input),
         "probabilities": _calibration(card.calibration),
         "images unlike its training": _novelty(card.novelty),
         "explanation": _explanation(card),
+        "network": _network(card),
+        "trained on": _training(card),
+        "made from": _source(card),
+        "test vectors": f"{card.vectors.inputs} made-up inputs" if card.vectors else "none",
     }
+
+
+def _views(recipe: Input) -> str:
+    if recipe.slots:
+        return f"{', '.join(slot.name for slot in recipe.slots)}; each of them is needed"
+    return ", ".join(recipe.views) or "any; the card names none"
+
+
+def _network(card: Card) -> str:
+    told = card.architecture
+    params = ", ".join(f"{key} {value}" for key, value in told.params.items())
+    gives = ", gives probabilities itself" if told.answers == "probabilities" else ""
+    allowed = f"a faster runtime may differ by {card.running.tolerance:g} in probability"
+    return f"{told.kind}{f' ({params})' if params else ''}{gives}; {allowed}"
+
+
+def _source(card: Card) -> str:
+    told = card.source
+    return f"{told.format}, SHA-256 {told.sha256}" if told else "it was not imported"
+
+
+def _training(card: Card) -> str:
+    """As its makers tell; whether that is so, nobody here knows."""
+    told = card.training
+    if told is None:
+        return "not told"
+    licence = f"licence {told.licence}" if told.licence else ""
+    images = f"{told.images} images" if told.images else ""
+    if images in told.data:  # our own training says it there
+        images = ""
+    words = (told.data, images, told.source, licence, told.reference)
+    return "; ".join(word for word in words if word)
 
 
 def _calibration(calibration: Calibration | None) -> str:
@@ -98,10 +190,9 @@ def _novelty(novelty: Novelty | None) -> str:
 
 def _explanation(card: Card) -> str:
     told = card.explanation
-    where = f" at {told.layer}" if told.layers else ""
-    narrowed = f", narrowed down by {', '.join(told.finer)}" if told.finer else ""
+    where = f" at {told.layer}" if told.by_layer else ""
     share = f"regions from {told.region_fraction:.0%} of the maximum"
-    return f"{card.model.explanation}{where}{narrowed}; {share}"
+    return f"{card.model.explanation}{where}; {share}"
 
 
 def _measured(line: Measures) -> tuple[str, ...]:

@@ -45,9 +45,15 @@ ae_title = "DICOMNODE"
 address = "127.0.0.1"
 port = {port}
 
+[web]
+on = false
+
 [storage]
 folder = {folder!r}
 min_free_bytes = 0
+
+[classify]
+runtime = "torch"
 """,
     "peers/archive.toml": """
 ae_title = "ARCHIVE"

@@ -3,7 +3,18 @@
 import typer
 
 from dicomnode import __version__
-from dicomnode.cli import bench, demo, models, operate, results, worklist
+from dicomnode.cli import (
+    bench,
+    demo,
+    evaluate,
+    models,
+    operate,
+    results,
+    train,
+    trying,
+    users,
+    worklist,
+)
 
 __all__ = ["app", "main"]
 
@@ -21,12 +32,17 @@ app.command()(operate.init)
 app.command()(operate.check)
 app.command()(operate.serve)
 app.command()(demo.demo)
+app.command("try")(trying.try_files)
 app.command()(operate.send)
 app.command()(operate.echo)
 app.command(hidden=True)(operate.worker)
+app.command(hidden=True)(operate.web)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.add_typer(worklist.app, name="worklist")
 app.add_typer(results.app, name="results")
 app.add_typer(models.app, name="models")
+app.add_typer(users.app, name="users")
 app.add_typer(bench.app, name="bench")
 
 

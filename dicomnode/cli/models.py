@@ -1,4 +1,4 @@
-"""`dicomnode models`: which models are here, what their cards say, and how well they explain."""
+"""`dicomnode models`: which are here, what their cards say, and what becomes one of them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from dicomnode.classify.card import Card, Method, find_models, read_card
+from dicomnode.classify.card.card import Card
+from dicomnode.classify.card.explanation import Method
+from dicomnode.classify.card.folder import read_card, read_model
 from dicomnode.cli.card import percent, print_card
+from dicomnode.cli.compare import compare
+from dicomnode.cli.ensemble import ensemble_command
+from dicomnode.cli.found import find_model, known_models
+from dicomnode.cli.importing import import_command
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
-    console,
     errors,
     print_json,
     print_table,
     progress,
+    say,
 )
-from dicomnode.config.load import load
+from dicomnode.cli.verify import verify_command
 from dicomnode.errors import NotFound
 
 if TYPE_CHECKING:
@@ -25,29 +31,32 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="See the models of this node.", no_args_is_help=True)
+app = typer.Typer(help="See, import, join, verify and compare models.", no_args_is_help=True)
 
 
 _LEGEND = """
 n: findings that are there and are called present
-centre, hottest: of the largest region, of the map: how often inside the box
+centre, hottest: of the largest region, of the map: how often on the finding
+(in drawings on its very pixels, in other images inside its box)
 deletion, insertion: probability while the hottest pixels go (low is good), come (high)
 ms: for one finding, median"""
 
-NameArgument = Annotated[str, typer.Argument(help="Name of the model, as `models list` shows it.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="Name of the model, as `models list` shows it, or its folder.")
+]
 
 
-def _models(config: Path) -> dict[str, Path]:
-    """Those of the configuration; without one, those that ship with the program."""
-    there = (config / "node.toml").is_file()
-    return find_models(load(config).node.classify.models if there else ())
+app.command("import")(import_command)
+app.command("ensemble")(ensemble_command)
+app.command("verify")(verify_command)
+app.command("compare")(compare)
 
 
 @app.command("list")
 def list_models(config: ConfigOption = Path("ae_config"), as_json: JsonOption = False) -> None:
     """List the models that pipelines may name."""
     with errors():
-        cards = {name: read_card(folder) for name, folder in sorted(_models(config).items())}
+        cards = {name: read_model(folder) for name, folder in sorted(known_models(config).items())}
     if as_json:
         print_json({name: card.model_dump(mode="json") for name, card in cards.items()})
         return
@@ -58,13 +67,6 @@ def list_models(config: ConfigOption = Path("ae_config"), as_json: JsonOption = 
     print_table(["model", "version", "findings", "intended use"], rows)
 
 
-def _find(name: str, config: Path) -> tuple[Path, Card]:
-    found = _models(config)
-    if name not in found:
-        raise NotFound(f"there is no model {name}; here are: {', '.join(sorted(found))}")
-    return found[name], read_card(found[name])
-
-
 @app.command()
 def show(
     name: NameArgument,
@@ -73,7 +75,8 @@ def show(
 ) -> None:
     """Show a model's card: what it finds, what it is for, and how well it was measured to do."""
     with errors():
-        folder, card = _find(name, config)
+        folder = find_model(name, config)
+        card = read_model(folder)
     if as_json:
         print_json(card.model_dump(mode="json"))
     else:
@@ -102,7 +105,8 @@ def evaluate(
     from dicomnode.learn.drawing import FINDINGS
 
     with errors():
-        folder, card = _find(name, config)
+        folder = find_model(name, config)
+        card = read_card(folder)
         chosen = _methods(methods, card)
         if images is None and not {label.name for label in card.labels} & set(FINDINGS):
             raise NotFound(f"{name} finds nothing that can be drawn; give --images")
@@ -144,7 +148,7 @@ def _print_lines(lines: list["Line"]) -> None:
     for method in dict.fromkeys(line.method for line in lines):
         rows = [_line(line) for line in lines if line.method == method]
         print_table(columns, rows, title=method)
-    console.print(_LEGEND, style="italic", highlight=False)
+    say(_LEGEND, "italic", wrap=True)
 
 
 def _line(line: "Line") -> tuple[str, ...]:

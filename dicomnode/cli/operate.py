@@ -22,18 +22,21 @@ from dicomnode.cli.output import (
     print_table,
     progress,
 )
+from dicomnode.config.current import Followed
 from dicomnode.config.load import Settings, load
+from dicomnode.config.load import handed_over as settings_of
 from dicomnode.config.template import write_commented
 from dicomnode.deliver.sender import send as send_files
 from dicomnode.dicom import network
 from dicomnode.errors import NotFound, StoreError
 from dicomnode.log import configure
-from dicomnode.node.build import build_service
-from dicomnode.node.process import stop_at_end_of_input
+from dicomnode.node.build import build_service, open_store, open_worklist
+from dicomnode.node.line import WorkerEnd
+from dicomnode.node.process import Place
 from dicomnode.node.readiness import broken_pipelines, problems
 from dicomnode.records import Outcome, Peer, Verdict
 
-__all__ = ["check", "echo", "init", "send", "serve", "worker"]
+__all__ = ["check", "echo", "init", "send", "serve", "web", "worker"]
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ def check(
     title = settings.node.receive.ae_title
     peers = {} if offline else settings.peers
     answers = {name: network.echo(peer, title) for name, peer in peers.items()}
-    called = _called(settings)
+    called = settings.called
     ok = not found and all(answer.ok for name, answer in answers.items() if name in called)
     if as_json:
         heard = {name: asdict(answer) for name, answer in answers.items()}
@@ -90,12 +93,6 @@ def check(
             print_table(["peer", "AE title", "address", "C-ECHO"], rows)
     if not ok:
         raise typer.Exit(3 if found else 1)
-
-
-def _called(settings: Settings) -> set[str]:
-    """Names of the peers that the node opens associations to."""
-    asked = {name for name, peer in settings.peers.items() if peer.answers_find}
-    return asked.union(*(pipe.destinations for pipe in settings.pipelines.values()))
 
 
 def _heard(peer: Peer, answer: network.EchoAnswer, *, called: bool) -> tuple[str | Text, ...]:
@@ -125,22 +122,71 @@ def serve(config: ConfigOption = Path("ae_config")) -> None:
             fail(f"cannot listen on {place}: {why}")
 
 
+HandedOver = Annotated[bool, typer.Option(help="The settings come on standard input first.")]
+
+
 def worker(
     name: Annotated[str, typer.Option(help="Whose leases these are.")],
     config: ConfigOption = Path("ae_config"),
+    number: Annotated[int, typer.Option(min=0, help="Which of the workers it is, from 0.")] = 0,
+    of: Annotated[int, typer.Option(min=1, help="How many workers there are.")] = 1,
+    careful: Annotated[bool, typer.Option(help="Do only what is owed: the last one died.")] = False,
+    handed_over: HandedOver = False,
 ) -> None:
     """Classify and report (started by `serve`; ends when its standard input ends)."""
     # Torch, MONAI and highdicom take seconds to import, and no other command needs them.
     from dicomnode.node.build_worker import build_worker
 
     with errors():
+        parent = WorkerEnd()
+        settings, stop, look = _begin(parent, config, handed_over=handed_over)
+        place = Place(number=number, of=of)
+        build_worker(settings, name, place, look, parent.say, careful=careful).run(stop)
+
+
+def web(config: ConfigOption = Path("ae_config"), handed_over: HandedOver = False) -> None:
+    """Serve the page (started by `serve`; ends when its standard input ends)."""
+    from dicomnode.web.serve import serve as serve_page  # no other command needs a web server
+    from dicomnode.web.site import Site
+    from dicomnode.web.trials import spool_uploads
+
+    with errors():
+        settings, stop, _ = _begin(WorkerEnd(), config, handed_over=handed_over)
+        rules = settings.node.web
+        site = Site(
+            config=config,
+            settings=Followed(config, settings),
+            database=open_worklist(settings),
+            store=open_store(settings),
+        )
+        spool_uploads(site.store)
+        try:
+            serve_page(site, rules, stop)
+        except OSError as error:
+            why = str(error.strerror or error).partition(" (")[0].lower()
+            place = f"{rules.address}:{rules.port} (web.address, web.port, web.tls_* in node.toml)"
+            log.error("web.failed", extra={"problem": f"no page at {place}: {why}"})
+            raise typer.Exit(1) from error
+        finally:
+            site.trials.close()
+
+
+def _begin(
+    parent: WorkerEnd, config: Path, *, handed_over: bool
+) -> tuple[Settings, threading.Event, threading.Event]:
+    """A process that `serve` started: its settings, when it has to stop, when to look."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the parent decides when we stop
+    if not handed_over:
         settings = load(config)
-        configure(level=settings.node.log.level, json_lines=settings.node.log.format == "json")
-        stop = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # the parent decides when we stop
-        stop_at_end_of_input(stop)
-        build_worker(settings, name).run(stop)
+    elif line := parent.settings():
+        settings = settings_of(line)
+    else:
+        raise typer.Exit(1)  # the node is gone
+    configure(level=settings.node.log.level, json_lines=settings.node.log.format == "json")
+    stop, look = threading.Event(), threading.Event()
+    parent.listen(stop, look)
+    return settings, stop, look
 
 
 def _stop_at_signals() -> threading.Event:

@@ -22,9 +22,11 @@ __all__ = [
     "errors",
     "fail",
     "local_time",
+    "note",
     "print_json",
     "print_table",
     "progress",
+    "say",
 ]
 
 ConfigOption = Annotated[
@@ -61,6 +63,19 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
+def say(words: str, style: str | None = None, *, wrap: bool = False) -> None:
+    """Print words that may come from anywhere, so that nothing in them is taken for markup.
+
+    Lines are broken between words where that is asked; else a path in them can be copied whole.
+    """
+    console.print(words, style=style, markup=False, highlight=False, soft_wrap=not wrap)
+
+
+def note(message: str) -> None:
+    """Say on standard error what is being done, or what it is done with."""
+    _problems.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output; times in ISO 8601."""
     typer.echo(json.dumps(value, indent=2, default=str))
@@ -92,5 +107,5 @@ def print_table(
     for row in rows:
         made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     if title:
-        console.print(f"\n{title}", style="italic", markup=False, highlight=False)
+        say(f"\n{title}", "italic", wrap=True)
     console.print(made)

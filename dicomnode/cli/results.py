@@ -16,6 +16,7 @@ from dicomnode.cli.output import (
     local_time,
     print_json,
     progress,
+    say,
 )
 from dicomnode.cli.worklist import pipeline_of, print_lines, worklist
 from dicomnode.config.load import Settings, load
@@ -100,7 +101,7 @@ def recall(
                 asked = f"Stop {model}, and withdraw the results of {count} jobs?"
                 typer.confirm(asked, abort=True)
             recaller.stop(model, reason)
-            _say(f"{model} is stopped: no job gives a result of it.")
+            say(f"{model} is stopped: no job gives a result of it.")
             plans = recaller.plans(model)  # and of jobs that ended meanwhile
         possible = [plan for plan in plans if plan.possible]
         lost = len(plans) - len(possible)
@@ -120,7 +121,7 @@ def reinstate(
         stopped = recalls.stopped(tx)
         if not recalls.reinstate(tx, model):
             raise NotFound(f"{model} is not recalled; these are: {', '.join(stopped) or '-'}")
-    _say(f"{model} gives results again; what was withdrawn stays so.")
+    say(f"{model} gives results again; what was withdrawn stays so.")
 
 
 def _demand_known(settings: Settings, database: Database, model: str) -> None:
@@ -145,18 +146,18 @@ def _carry_out(
                 troubles.append(f"job {plan.job.id}: {error}")
             advance()
     for trouble in troubles:
-        _say(trouble, "red")
+        say(trouble, "red")
     done = f"Results withdrawn here: of {len(plans) - len(troubles)} of {len(plans)} jobs."
-    _say(done)
+    say(done)
     if any(plan.peers for plan in plans):
-        _say(_OWED)
+        say(_OWED)
     return len(troubles)
 
 
 def _print_plans(plans: Sequence["Plan"], model: str) -> None:
     """One line a job; below it the study's UID. Nothing here tells who the patient is."""
     if not plans:
-        _say(f"No result of {model} stands.")
+        say(f"No result of {model} stands.")
         return
     head = ("job", "state", "results", "to be told", "pipeline")
     print_lines(head, [_plan_row(plan) for plan in plans], [plan.job.study_uid for plan in plans])
@@ -172,10 +173,10 @@ def _plan_row(plan: "Plan") -> tuple[str, ...]:
 def _name_pipelines(settings: Settings, model: str) -> None:
     """Pipelines that are left without a model."""
     for name, used in models_in_use(settings).items():
-        if used == model:
-            words = f"pipelines/{name}.toml uses {model}: once it is stopped, nothing is analysed"
-            _say(words, "bold yellow")
-
-
-def _say(text: str, style: str | None = None) -> None:
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        if model not in used:
+            continue
+        words = f"pipelines/{name}.toml uses {model}: once it is stopped, nothing is analysed"
+        say(words, "bold yellow")
+        if model != used[0]:
+            words = f"What {used[0]} said, of which it is a part, is withdrawn by its own name."
+            say(words, "bold yellow")

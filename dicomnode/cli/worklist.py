@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -22,13 +22,13 @@ from dicomnode.cli.output import (
     print_table,
 )
 from dicomnode.config.load import load
-from dicomnode.config.pipelines import CompleteSettings, PipelineSettings
+from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
-from dicomnode.records import Delivery, Job, Score, State
+from dicomnode.records import Delivery, Job, Presence, Score, State
 from dicomnode.report.wording import percent
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import commitments, history, jobs, outbox, queue, results, studies
+from dicomnode.worklist import by_hand, commitments, history, jobs, outbox, results, studies
 from dicomnode.worklist.history import Event
 from dicomnode.worklist.schema import is_there
 
@@ -38,6 +38,12 @@ app = typer.Typer(help="See the worklist and act on it.", no_args_is_help=True)
 
 JobArgument = Annotated[int, typer.Argument(help="Number of the job, as `worklist list` shows it.")]
 
+#: Of grades; to call a lower one absent would contradict that it "or a higher one" is probable.
+_GRADES = {
+    Presence.PRESENT: "the grade",
+    Presence.UNDETERMINED: "possible grade",
+    Presence.ABSENT: "",
+}
 _CONFIRMED = "PACS-confirmed"  #: delivered, and more
 _STYLES = {
     State.DELIVERED: "green",
@@ -92,17 +98,9 @@ def _waits(
     waiting = [job for job in found if job.state is State.WAITING and job.pipeline in pipelines]
     last = studies.last_received(tx, {job.study_uid for job in waiting})
     return {
-        job.id: _waits_for(job, last[job.study_uid], pipelines[job.pipeline].complete)
+        job.id: studies.waits_for(job, last[job.study_uid], pipelines[job.pipeline].complete)
         for job in waiting
     }
-
-
-def _waits_for(job: Job, last_received_at: datetime, rules: CompleteSettings) -> str:
-    """Such as "waits for 10 s quiet", or "12 of 20 images, waits until 14:05:00"."""
-    if job.expected is None or job.received >= job.expected:
-        return f"waits for {rules.quiet_s:g} s quiet"
-    until = last_received_at + timedelta(seconds=rules.limit_s)
-    return f"{job.received} of {job.expected} images, waits until {until.astimezone():%H:%M:%S}"
 
 
 @app.command()
@@ -159,7 +157,7 @@ def retry(
             chosen = job_ids or jobs.newest_in(tx, state or ())
         for job_id in chosen:
             with database.transaction() as tx:
-                job = queue.retry(tx, job_id, now=datetime.now(UTC))
+                job = by_hand.retry(tx, job_id, now=datetime.now(UTC))
             console.print(f"job {job.id} is {job.state}")
         if not chosen:
             console.print("no job is in that state", style="dim")
@@ -169,7 +167,7 @@ def retry(
 def cancel(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> None:
     """Stop a job: nothing more is done or sent for it."""
     with errors(), worklist(config) as database, database.transaction() as tx:
-        job = queue.cancel(tx, job_id, now=datetime.now(UTC))
+        job = by_hand.cancel(tx, job_id, now=datetime.now(UTC))
     console.print(f"job {job.id} is {job.state}")
 
 
@@ -242,11 +240,19 @@ def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Text:
 
 
 def _print_findings(scores: Mapping[str, Score]) -> None:
+    grades = any(score.at_least for score in scores.values())
+    said = _GRADES if grades else {presence: str(presence) for presence in Presence}
     rows = [
-        (label, str(score.presence), percent(score.probability)) for label, score in scores.items()
+        (_counted(label, score), said[score.presence], percent(score.probability))
+        for label, score in scores.items()
     ]
     columns = ["finding", "", "probability"]
     print_table(columns, rows, title="findings (automated, not verified)")
+
+
+def _counted(label: str, score: Score) -> str:
+    """What the probability is of."""
+    return f"{label} or higher" if score.at_least else label
 
 
 def _print_deliveries(owed: Sequence[Delivery]) -> None:

@@ -22,6 +22,9 @@ ae_title = "DICOMNODE"
 port = {port}
 processes = 2
 
+[web]
+on = false
+
 [storage]
 folder = "{folder}"
 min_free_bytes = 0

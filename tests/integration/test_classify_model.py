@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from dicomnode.classify.card import find_models, read_card
-from dicomnode.classify.torch_classifier import TorchClassifier, load_classifier
+from dicomnode.classify.card.folder import find_models, read_card
+from dicomnode.classify.classifier import Classifier
+from dicomnode.classify.load import load_classifier
 from dicomnode.errors import Cause, NotAnalysable
 from dicomnode.learn.drawing import FINDINGS, draw
 from dicomnode.learn.synthetic import synthetic_dx
@@ -26,27 +27,27 @@ MODEL = find_models()["demonstration"]
 
 
 @pytest.fixture(scope="module")
-def classifier() -> TorchClassifier:
+def classifier() -> Classifier:
     return load_classifier(MODEL, device="cpu", threads=1)
 
 
-def present(classifier: TorchClassifier, image: Dataset) -> set[str]:
+def present(classifier: Classifier, image: Dataset) -> set[str]:
     findings = classifier.classify([image]).findings
     return {finding.label for finding in findings if finding.presence is Presence.PRESENT}
 
 
 @pytest.mark.parametrize("finding", FINDINGS)
-def test_finds_what_was_planted(classifier: TorchClassifier, finding: str) -> None:
+def test_finds_what_was_planted(classifier: Classifier, finding: str) -> None:
     answers = [present(classifier, synthetic_dx(seed, [finding], rows=320)) for seed in range(8)]
     assert sum(finding in answer for answer in answers) >= 7
 
 
-def test_finds_little_in_the_healthy(classifier: TorchClassifier) -> None:
+def test_finds_little_in_the_healthy(classifier: Classifier) -> None:
     answers = [present(classifier, synthetic_dx(seed, rows=320)) for seed in range(8)]
     assert sum(len(answer) for answer in answers) <= 3
 
 
-def test_the_size_of_the_detector_changes_little(classifier: TorchClassifier) -> None:
+def test_the_size_of_the_detector_changes_little(classifier: Classifier) -> None:
     small, large = (
         [
             f.probability
@@ -57,7 +58,7 @@ def test_the_size_of_the_detector_changes_little(classifier: TorchClassifier) ->
     assert np.abs(np.array(small) - large).max() < 0.3
 
 
-def test_a_present_finding_is_shown_on_its_frame(classifier: TorchClassifier) -> None:
+def test_a_present_finding_is_shown_on_its_frame(classifier: Classifier) -> None:
     image = synthetic_dx(2, ["cardiomegaly"], rows=320)
     finding = classifier.classify([image]).findings[0]
     assert finding.heat is not None
@@ -70,17 +71,17 @@ def test_a_present_finding_is_shown_on_its_frame(classifier: TorchClassifier) ->
         assert 0 <= rows.min() < rows.max() <= image.Rows
 
 
-def test_the_largest_region_of_a_planted_finding_lies_on_it(classifier: TorchClassifier) -> None:
+def test_the_largest_region_of_a_planted_finding_lies_on_it(classifier: Classifier) -> None:
     """Held-out drawings through the whole stage; `models evaluate` tells the figure of many."""
     hits = []
     for seed in range(5000, 5028):
         planted = FINDINGS[seed % len(FINDINGS)]
-        left, top, right, bottom = draw(seed, [planted], rows=320).boxes[planted]
+        mask = draw(seed, [planted], rows=320).masks[planted]
         findings = classifier.classify([synthetic_dx(seed, [planted], rows=320)]).findings
         finding = findings[FINDINGS.index(planted)]
         if finding.presence is Presence.PRESENT:
             column, row = middle(finding.regions[0])
-            hits.append(left <= column <= right and top <= row <= bottom)
+            hits.append(mask[int(row), int(column)])
     assert len(hits) >= 26
     assert np.mean(hits) >= 0.9
 
@@ -96,8 +97,8 @@ def middle(region: Region) -> tuple[float, float]:
 
 ANSWER = """
 import json
-from dicomnode.classify.card import find_models
-from dicomnode.classify.torch_classifier import load_classifier
+from dicomnode.classify.card.folder import find_models
+from dicomnode.classify.load import load_classifier
 from dicomnode.learn.synthetic import synthetic_dx
 classifier = load_classifier(find_models()["demonstration"], device="cpu", threads=1)
 found = classifier.classify([synthetic_dx(9, ["nodule", "cardiomegaly"], rows=320)]).findings
@@ -105,7 +106,7 @@ print(json.dumps([[f.label, f.probability, repr(f.regions)] for f in found]))
 """
 
 
-def test_gives_the_same_answer_again_and_in_a_new_process(classifier: TorchClassifier) -> None:
+def test_gives_the_same_answer_again_and_in_a_new_process(classifier: Classifier) -> None:
     image = synthetic_dx(9, ["nodule", "cardiomegaly"], rows=320)
     first, again = (
         [[f.label, f.probability, repr(f.regions)] for f in classifier.classify([image]).findings]
@@ -116,7 +117,7 @@ def test_gives_the_same_answer_again_and_in_a_new_process(classifier: TorchClass
     assert json.loads(run.stdout) == first
 
 
-def test_a_series_of_slices_is_judged_as_one(classifier: TorchClassifier) -> None:
+def test_a_series_of_slices_is_judged_as_one(classifier: Classifier) -> None:
     images = [synthetic_dx(11, rows=320), synthetic_dx(11, ["cardiomegaly"], rows=320, number=2)]
     prediction = classifier.classify(images)
     assert len(prediction.frames) == 2
@@ -148,7 +149,7 @@ def radiograph(path: Path) -> Dataset:
     return ds
 
 
-def outcome(classifier: TorchClassifier, image: Dataset) -> Prediction | Cause:
+def outcome(classifier: Classifier, image: Dataset) -> Prediction | Cause:
     try:
         return classifier.classify([image])
     except NotAnalysable as refusal:
@@ -165,7 +166,7 @@ def grey(pixels: NDArray[np.floating[Any]], **changes: Any) -> Dataset:
     return ds
 
 
-def test_drawings_of_any_size_are_familiar(classifier: TorchClassifier) -> None:
+def test_drawings_of_any_size_are_familiar(classifier: Classifier) -> None:
     for rows in (96, 128, 700):
         for seed in range(6):
             image = synthetic_dx(70_000 + seed, FINDINGS[seed % 4 : seed % 4 + 1], rows=rows)
@@ -190,9 +191,7 @@ def strange() -> dict[str, Dataset]:
 
 
 @pytest.mark.parametrize("name", strange())
-def test_what_is_no_radiograph_of_a_chest_is_unfamiliar(
-    classifier: TorchClassifier, name: str
-) -> None:
+def test_what_is_no_radiograph_of_a_chest_is_unfamiliar(classifier: Classifier, name: str) -> None:
     assert outcome(classifier, strange()[name]) is Cause.UNFAMILIAR
 
 
@@ -205,20 +204,20 @@ def test_what_is_no_radiograph_of_a_chest_is_unfamiliar(
     ],
 )
 def test_the_card_says_what_is_for_the_model(
-    classifier: TorchClassifier, changes: dict[str, Any], cause: Cause
+    classifier: Classifier, changes: dict[str, Any], cause: Cause
 ) -> None:
     assert outcome(classifier, grey(draw(3, rows=128).pixels / 4095, **changes)) is cause
 
 
 @pytest.mark.parametrize("pixels", [np.full((128, 128), 0.4), np.ones((40, 200))])
 def test_a_blank_or_a_tiny_image_is_not_for_the_model(
-    classifier: TorchClassifier, pixels: NDArray[np.float64]
+    classifier: Classifier, pixels: NDArray[np.float64]
 ) -> None:
     assert outcome(classifier, grey(pixels)) is Cause.SIZE
 
 
 def test_most_real_radiographs_are_familiar_and_get_an_answer_for_every_label(
-    classifier: TorchClassifier,
+    classifier: Classifier,
 ) -> None:
     require("nih")
     outcomes = [

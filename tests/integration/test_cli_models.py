@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dicomnode.classify.card import Weights
-from dicomnode.classify.fitted import Calibration, Novelty, Reliability
+from dicomnode.classify.card.fitted import Calibration, Novelty, Reliability
+from dicomnode.classify.card.input import Input
+from dicomnode.classify.card.output import Output
+from dicomnode.classify.card.tables import Weights
 from dicomnode.learn.drawing import draw
 from tests.cli import call, configure, told
-from tests.tiny_model import make_model
+from tests.phantom import make_ball_finder
+from tests.tiny_model import make_ensemble, make_label, make_model
 
 
 @pytest.fixture
@@ -72,8 +75,8 @@ def test_a_model_folder_without_sense_is_named(config: Path, tmp_path: Path) -> 
 def test_shows_how_a_finding_is_explained(config: Path) -> None:
     result = call("models", "show", "demonstration", "--config", config, columns=200)
 
-    assert "HiResCAM at class_layers.relu, narrowed down by features.transition1" in result.stdout
-    assert "regions from 40% of the maximum" in result.stdout
+    assert "HiResCAM at class_layers.relu" in result.stdout
+    assert "regions from 50% of the maximum" in result.stdout
 
 
 def test_shows_calibration_and_what_is_unlike_the_training(tmp_path: Path) -> None:
@@ -152,3 +155,56 @@ def test_says_what_cannot_be_measured(config: Path, options: list[str], said: st
 
     assert result.exit_code == 1
     assert said in result.stderr
+
+
+def test_lists_and_shows_a_model_that_is_several(tmp_path: Path) -> None:
+    cards = [make_model(tmp_path / "models" / name, name=name) for name in ("one", "other")]
+    made = make_ensemble(tmp_path / "models" / "both", *cards)
+    node = f'[classify]\nmodels = ["{tmp_path / "models"}"]\n'
+    config = configure(tmp_path, node=node)
+
+    listed = told(call("models", "list", "--json", "--config", config))
+    shown = call("models", "show", "both", "--config", config, columns=120).stdout
+
+    assert listed["both"]["ensemble"]["members"][0]["model"] == "one@0.1"
+    assert "one@0.1, other@0.1" in shown
+    assert made.digest in shown
+    assert "the mean of probabilities" in shown
+    assert "2 models that answer together" in shown
+    assert "SHA-256 of the models and how they are joined" in shown
+
+
+def test_shows_what_a_model_is_shown_and_what_it_tells(tmp_path: Path) -> None:
+    make_ball_finder(tmp_path / "models" / "balls", name="balls")
+    config = configure(tmp_path, node=f'[classify]\nmodels = ["{tmp_path / "models"}"]\n')
+
+    shown = call("models", "show", "balls", "--config", config, columns=120).stdout
+
+    assert "a series of slices, as 32 x 32 x 32 voxels, 4 x 4 x 4 mm, along SPL" in shown
+    assert "findings, each for itself" in shown
+
+
+def test_shows_grades_as_steps_of_which_the_lowest_has_no_threshold(tmp_path: Path) -> None:
+    grades = (make_label("KL 0", 0.9), make_label("KL 1", 0.4), make_label("KL 2", 0.3))
+    make_model(tmp_path / "models" / "knee", labels=grades, output=Output(kind="ordinal"))
+    config = configure(tmp_path, node=f'[classify]\nmodels = ["{tmp_path / "models"}"]\n')
+
+    shown = call("models", "show", "knee", "--config", config, columns=80).stdout
+
+    assert "grades, each counted with those above it" in shown
+    rows = [line.split() for line in shown.splitlines() if line.startswith("KL ")]
+    assert [row[-2] for row in rows] == ["-", "40.0%", "30.0%"]
+
+
+def test_shows_views_that_a_model_needs_together(tmp_path: Path) -> None:
+    recipe = Input(
+        kind="views", slots=("PA", "LATERAL"), fusion="mean", size_px=32, channels=1, resize="pad",
+        mean=(0.5,), std=(0.25,),
+    )  # fmt: skip
+    make_model(tmp_path / "models" / "pair", input=recipe)
+    config = configure(tmp_path, node=f'[classify]\nmodels = ["{tmp_path / "models"}"]\n')
+
+    shown = call("models", "show", "pair", "--config", config, columns=80).stdout
+
+    assert "PA, LATERAL; each of them is needed" in shown
+    assert not any(line.startswith("may differ") for line in shown.splitlines())

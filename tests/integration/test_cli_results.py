@@ -14,14 +14,14 @@ from pydicom.uid import (
 from typer.testing import Result
 
 from dicomnode.config.load import load
-from dicomnode.node.build import open_store, open_worklist
+from dicomnode.node.build import open_store
 from dicomnode.records import Job, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Database
 from dicomnode.worklist import jobs, outbox, queue
 from dicomnode.worklist import recall as recalls
-from dicomnode.worklist.schema import upgrade
 from tests.cli import call, configure, told
 from tests.factories import uid
+from tests.node import worklist_of
 from tests.unit.report.samples import made, make_header, make_source
 from tests.worklist import NOW, running_job, say, wanted
 
@@ -34,12 +34,8 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(config: Path) -> Iterator[Database]:
     """The worklist of a node that has run."""
-    settings = load(config)
-    open_store(settings).prepare()
-    database = open_worklist(settings)
-    upgrade(database)
-    yield database
-    database.close()
+    with worklist_of(load(config)) as database:
+        yield database
 
 
 def study(number: int) -> str:

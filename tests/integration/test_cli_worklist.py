@@ -1,19 +1,19 @@
 """What an operator sees of the worklist, and may do to it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from dicomnode.config.load import load
-from dicomnode.node.build import open_worklist
-from dicomnode.records import State, Verdict
+from dicomnode.records import Presence, Score, State, Verdict
 from dicomnode.storage.database import Database
 from dicomnode.worklist import commitments, outbox, queue, studies
-from dicomnode.worklist.schema import upgrade
 from tests.cli import call, configure, told
 from tests.factories import uid
+from tests.node import worklist_of
 from tests.postgres import Postgres
 from tests.worklist import (
     NOW,
@@ -21,6 +21,7 @@ from tests.worklist import (
     events,
     failed_job,
     held_job,
+    make_results,
     not_analysed_job,
     owed,
     reported_job,
@@ -28,6 +29,7 @@ from tests.worklist import (
     say,
     undelivered_job,
     waiting_job,
+    wanted,
 )
 
 LONG = "chest-xray-adult-findings"
@@ -46,11 +48,8 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(config: Path) -> Iterator[Database]:
     """The worklist of a node that has run."""
-    database = open_worklist(load(config))
-    Path(database.url.database or "").parent.mkdir()
-    upgrade(database)
-    yield database
-    database.close()
+    with worklist_of(load(config)) as database:
+        yield database
 
 
 def fill(database: Database) -> None:
@@ -258,13 +257,32 @@ def test_shows_findings_deliveries_and_history_within_the_screen(
     assert any(line.endswith("undelivered  pacs: 0xA900: no SR here") for line in lines)
 
 
+def test_a_grade_is_shown_with_what_its_numbers_count(config: Path, database: Database) -> None:
+    told_of = {
+        "KL 0": Score(probability=0.01, presence=Presence.ABSENT),
+        "KL 1": Score(probability=0.99, presence=Presence.ABSENT, at_least=True),
+        "KL 2": Score(probability=0.887, presence=Presence.PRESENT, at_least=True),
+    }
+    with database.transaction() as tx:
+        job = running_job(tx)
+        made = [replace(result, summary=told_of) for result in make_results(job)]
+        queue.finish(tx, job, made, wanted("pacs"), now=NOW)
+
+    shown = call("worklist", "show", "1", "--config", config, columns=80).stdout
+
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    for words in ("KL 0 1.0 %", "KL 1 or higher 99.0 %", "KL 2 or higher the grade 88.7 %"):
+        assert words in lines
+
+
 def test_shows_as_json_for_a_script(config: Path, database: Database) -> None:
     fill(database)
 
     job = told(call("worklist", "show", "1", "--json", "--config", config))
 
     assert (job["id"], job["state"], job["received"]) == (1, "delivered", 2)
-    said = {"nodule": {"probability": 0.75, "presence": "present"}}
+    rest = {"at_least": False, "threshold": None, "calibrated": None}
+    said = {"nodule": {"probability": 0.75, "presence": "present"} | rest}
     assert [made["findings"] for made in job["results"]] == [said] * 2
     assert {item["state"] for item in job["deliveries"]} == {"sent"}
     assert job["history"][-1]["event"] == "delivered"

@@ -67,15 +67,15 @@ def test_sqlite_that_somebody_holds_locked_is_waited_for(
     file = sqlite_url.removeprefix("sqlite:///")
     with registering(make_registrar(store, database)), closing(sqlite3.connect(file)) as somebody:
         receive(store, make_dataset(1))
-        until(lambda: inbox(folder) == [], timeout_s=20)
+        until(lambda: inbox(folder) == [])
         somebody.isolation_level = None
         somebody.execute("BEGIN EXCLUSIVE")
         receive(store, make_dataset(2), make_dataset(3))
-        until(lambda: caplog.messages.count("registrar.waiting") >= 2, timeout_s=20)
+        until(lambda: caplog.messages.count("registrar.waiting") >= 2)
         assert len(inbox(folder)) == 2
         somebody.execute("ROLLBACK")
 
-        until(lambda: inbox(folder) == [], timeout_s=20)
+        until(lambda: inbox(folder) == [])
     everything_is_there_once(database, 3)
     database.close()
 
@@ -101,7 +101,7 @@ def test_a_slow_database_is_asked_less_often_about_more(
         for number in range(200):
             receive(store, make_dataset(number, rows=1, columns=1))
 
-        until(lambda: inbox(folder) == [], timeout_s=60)
+        until(lambda: inbox(folder) == [])
     assert database.transactions < 100
     everything_is_there_once(database, 200)
     database.close()
@@ -119,7 +119,7 @@ def test_postgres_that_is_killed_comes_back_to_everything(
             receive(store, make_dataset(100 + life))
             postgres.start()
 
-        until(lambda: inbox(folder) == [], timeout_s=60)
+        until(lambda: inbox(folder) == [])
     everything_is_there_once(database, 33)
     database.close()
 

@@ -283,14 +283,17 @@ def test_a_peer_that_aborts_keeps_what_it_confirmed(fake: FakePacs, three: list[
 
 
 def test_a_peer_that_answers_too_late_is_left(fake: FakePacs, three: list[Path]) -> None:
-    fake.before_answer = lambda event: time.sleep(0.8)
+    over = threading.Event()
+    fake.before_answer = lambda event: over.wait(60)
 
     started = time.monotonic()
-    outcomes = send(three, replace(fake.peer, timeout_s=0.3), US)
+    outcomes = send(three, replace(fake.peer, timeout_s=1.2), US)
+    seconds = time.monotonic() - started
+    over.set()
 
     assert verdicts(outcomes) == [Verdict.LATER, Verdict.UNTRIED, Verdict.UNTRIED]
-    assert outcomes[0].message.startswith("PACS did not answer within 0.3")
-    assert time.monotonic() - started < 2
+    assert outcomes[0].message.startswith("PACS did not answer within 1.2")
+    assert seconds < 8
 
 
 def test_a_peer_that_stops_reading_is_left(fake: FakePacs, tmp_path: Path) -> None:
@@ -301,17 +304,17 @@ def test_a_peer_that_stops_reading_is_left(fake: FakePacs, tmp_path: Path) -> No
         with socket.create_connection((fake.peer.host, fake.peer.port)) as real:
             real.sendall(connection.recv(65536))
             connection.sendall(real.recv(65536))
-            over.wait(10)
+            over.wait(60)
 
     over = threading.Event()
     with listening(relay_the_answer_to_the_request_only) as port:
         started = time.monotonic()
-        outcomes = send([big], replace(fake.peer, port=port, timeout_s=0.5), US)
+        outcomes = send([big], replace(fake.peer, port=port, timeout_s=1.5), US)
         seconds = time.monotonic() - started
         over.set()
 
     assert verdicts(outcomes) == [Verdict.LATER]
-    assert seconds < 2
+    assert seconds < 6
 
 
 def test_more_kinds_of_object_than_one_association_can_offer(

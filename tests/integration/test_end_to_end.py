@@ -185,7 +185,7 @@ def test_the_receiver_survives_the_worker_and_the_job_is_taken_up_again(
     running: RunningNode, archive: FakePacs, tmp_path: Path
 ) -> None:
     running.send([radiograph(tmp_path, number) for number in (1, 2, 3)])
-    until(lambda: any(job.state is State.RUNNING for job in running.jobs()), timeout_s=30)
+    until(lambda: "job.started" in running.log)
     assert running.kill_worker()
     assert running.send([radiograph(tmp_path, 4)])[0].verdict is Verdict.STORED
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dicomnode.classify.card import Card, read_card
-from dicomnode.classify.torch_classifier import load_classifier
+from dicomnode.classify.card.card import Card
+from dicomnode.classify.card.folder import read_card
+from dicomnode.classify.load import load_classifier
 from dicomnode.learn.demonstration import Recipe, train
 from dicomnode.learn.synthetic import synthetic_dx
 from tests.tools import require

@@ -28,7 +28,7 @@ def names(tree: ast.Module) -> set[str]:
     """What a module defines at its top."""
     found: set[str] = set()
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -45,8 +45,8 @@ def public(tree: ast.Module) -> set[str]:
     commands = {
         node.name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef)
-        if any(ast.unparse(mark).startswith("app.") for mark in node.decorator_list)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if any(ast.unparse(mark).startswith(("app.", "router.")) for mark in node.decorator_list)
     }
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
     types = {name for name in names(tree) - classes if name != name.upper() and name[0].isupper()}
