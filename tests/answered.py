@@ -5,7 +5,13 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from dicomnode.records import InstanceRef, Job, Result, ResultKind, State
+from dicomnode.answers import Result
+from dicomnode.records import (
+    InstanceRef,
+    Job,
+    ResultKind,
+    State,
+)
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.web.site import Site
 from dicomnode.worklist import arrivals, jobs, queue, studies

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from dicomnode.answers import Result
 from dicomnode.errors import Cause, DatabaseAway
 from dicomnode.node.handling import Case
 from dicomnode.records import (
@@ -14,7 +15,6 @@ from dicomnode.records import (
     Job,
     Outcome,
     Peer,
-    Result,
     ResultKind,
     Verdict,
 )

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from dicomnode.answers import Result
 from dicomnode.config.load import load
 from dicomnode.node.recall import Recall
 from dicomnode.records import (
     DeliveryState,
     InstanceRef,
     Job,
-    Result,
     ResultKind,
     Verdict,
     WithdrawalReason,

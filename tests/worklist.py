@@ -5,16 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dicomnode.answers import Presence, Result, Score
 from dicomnode.errors import Cause
 from dicomnode.records import (
     Delivery,
     InstanceRef,
     Job,
     Outcome,
-    Presence,
-    Result,
     ResultKind,
-    Score,
     State,
     Verdict,
 )

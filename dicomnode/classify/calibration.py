@@ -10,9 +10,9 @@ classes, whose probabilities depend on each other.
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomnode.answers import Form
 from dicomnode.classify.card.fitted import Calibration
 from dicomnode.classify.card.output import Output
-from dicomnode.records import Form
 
 __all__ = ["DIGITS", "answered", "probabilities"]
 

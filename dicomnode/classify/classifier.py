@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pydicom import Dataset
 
-from dicomnode.records import ModelRef, Prediction
+from dicomnode.answers import ModelRef, Prediction
 
 __all__ = ["Classifier"]
 

@@ -10,6 +10,7 @@ from typing import Self
 
 import torch
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.asking import Asking
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.remembered import Known, Remembered
@@ -20,7 +21,6 @@ from dicomnode.classify.samples.prefetch import ahead
 from dicomnode.classify.samples.preprocess import HOST, Prepared, prepare
 from dicomnode.dicom.pixels import Frame
 from dicomnode.errors import NotAnalysable
-from dicomnode.records import FrameRef
 
 __all__ = ["Aside", "EachImage"]
 

@@ -11,6 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomnode.answers import (
+    Form,
+    FrameRef,
+    ModelRef,
+    Prediction,
+)
 from dicomnode.classify.calibration import DIGITS
 from dicomnode.classify.card.ensemble import EnsembleCard
 from dicomnode.classify.explaining.outlines import regions
@@ -22,7 +28,6 @@ from dicomnode.classify.samples.images import Image
 from dicomnode.classify.samples.look import Look
 from dicomnode.classify.samples.preprocess import Placement
 from dicomnode.errors import Cause, ModelError, NotAnalysable
-from dicomnode.records import Form, FrameRef, ModelRef, Prediction
 
 __all__ = ["EnsembleClassifier"]
 

@@ -7,9 +7,9 @@ from typing import Literal, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomnode.answers import Form, Presence
 from dicomnode.classify.calibration import DIGITS
 from dicomnode.classify.card.output import Label, Output
-from dicomnode.records import Form, Presence
 
 __all__ = ["Decided", "decide", "presences", "threshold"]
 

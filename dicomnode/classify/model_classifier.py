@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from dicomnode.answers import ModelRef, Prediction
 from dicomnode.classify.asking import Asking
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.each_image import Aside, EachImage
@@ -19,7 +20,6 @@ from dicomnode.classify.samples.look import Look
 from dicomnode.classify.samples.preprocess import HOST
 from dicomnode.classify.samples.together import together
 from dicomnode.errors import NotAnalysable
-from dicomnode.records import ModelRef, Prediction
 
 __all__ = ["ModelClassifier"]
 

@@ -3,10 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeVar
 
+from dicomnode.answers import (
+    Finding,
+    Form,
+    FrameRef,
+    ModelRef,
+    Prediction,
+    Presence,
+)
 from dicomnode.classify.card.common import Common
 from dicomnode.classify.explaining.shown import Shown
 from dicomnode.classify.findings import Decided, decide, presences, threshold
-from dicomnode.records import Finding, Form, FrameRef, ModelRef, Prediction, Presence
 
 __all__ = ["Told", "predict"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.padding import Padding
 from rich.text import Text
 
+from dicomnode.answers import Form
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.ensemble import EnsembleCard
 from dicomnode.classify.card.explanation import Shown
@@ -14,7 +15,6 @@ from dicomnode.classify.card.input import Input
 from dicomnode.classify.card.measured import Measures
 from dicomnode.classify.card.tables import Estimate
 from dicomnode.cli.output import console, print_table, say
-from dicomnode.records import Form
 
 __all__ = ["percent", "print_card"]
 

@@ -9,9 +9,10 @@ from PIL import Image
 from pydicom import dcmread
 from rich.text import Text
 
+from dicomnode.answers import Presence, Score
 from dicomnode.cli.output import print_table
 from dicomnode.node.archive import Archive
-from dicomnode.records import InstanceRef, Job, Presence, Score, State
+from dicomnode.records import InstanceRef, Job, State
 from dicomnode.report.sr.as_html import sr_html
 from dicomnode.report.wording import percent
 

@@ -12,6 +12,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from dicomnode.answers import Presence, Score
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
@@ -25,7 +26,7 @@ from dicomnode.config.load import load
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
-from dicomnode.records import Delivery, Job, Presence, Score, State
+from dicomnode.records import Delivery, Job, State
 from dicomnode.report.wording import percent
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import by_hand, commitments, history, jobs, outbox, results, studies

@@ -23,11 +23,12 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length, iter_pixels
 from pydicom.uid import UID, RLELossless
 
+from dicomnode.answers import FrameRef
 from dicomnode.dicom.codestream import codestream_size
 from dicomnode.dicom.grayscale import aspect, grey, places
 from dicomnode.dicom.grayscale import measured as units
 from dicomnode.errors import NotAnalysable
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 
 __all__ = ["MAX_PIXELS", "Frame", "display", "frames", "guarded", "measured", "stored"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomnode.records import Presence, Score
+from dicomnode.answers import Presence, Score
 
 __all__ = ["Agreement", "Apart", "Said", "agreement", "furthest"]
 

@@ -11,6 +11,7 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicomnode.answers import Form
 from dicomnode.classify.card.common import Common
 from dicomnode.classify.classifier import Classifier
 from dicomnode.errors import NotAnalysable, NotFound
@@ -20,7 +21,6 @@ from dicomnode.learn.measures.sample import UNKNOWN, Opinion
 from dicomnode.learn.picture_files import is_picture, read_grey
 from dicomnode.learn.predictions import Predictions
 from dicomnode.learn.table import plain_name
-from dicomnode.records import Form
 
 __all__ = ["ask", "beside"]
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.samples.images import read_image
 from dicomnode.dicom.pixels import Frame, frames
 from dicomnode.errors import ConfigError, Mistake, NotAnalysable, NotFound, StoreError
 from dicomnode.learn.drawing import FINDINGS, Box, draw
 from dicomnode.learn.picture_files import is_picture, read_grey
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 
 __all__ = [
     "FIRST_PATIENT",

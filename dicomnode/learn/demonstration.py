@@ -19,6 +19,7 @@ from rich.progress import track
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.lr_scheduler import OneCycleLR
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.architecture import Architecture
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.explanation import Explanation
@@ -39,7 +40,7 @@ from dicomnode.learn.novelty import Familiar, with_novelty
 from dicomnode.learn.places import by_place, in_places, misplaced
 from dicomnode.learn.training import judge
 from dicomnode.learn.translations import EVALUATION, SPOKEN
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 
 __all__ = ["Recipe", "describe", "main", "train"]
 

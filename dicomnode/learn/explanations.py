@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch.nn.functional import avg_pool2d
 
+from dicomnode.answers import Form, Region
 from dicomnode.classify.calibration import answered, probabilities
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.explanation import Explanation, Method, Shown
@@ -37,7 +38,6 @@ from dicomnode.classify.samples.preprocess import Placement, Prepared, prepare
 from dicomnode.errors import ModelError
 from dicomnode.learn.cases import Case
 from dicomnode.learn.evaluate import proportion
-from dicomnode.records import Form, Region
 
 __all__ = ["Judged", "Line", "judge", "load", "shown", "table", "variant"]
 

@@ -13,6 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 
+from dicomnode.answers import (
+    FrameRef,
+    ModelRef,
+    Prediction,
+    Refusal,
+    Result,
+    Score,
+)
 from dicomnode.classify.classifier import Classifier
 from dicomnode.config.load import Settings
 from dicomnode.config.pipelines import PipelineSettings
@@ -29,17 +37,7 @@ from dicomnode.errors import (
     Unreadable,
 )
 from dicomnode.node.handling import Case
-from dicomnode.records import (
-    FrameRef,
-    InstanceRef,
-    Job,
-    ModelRef,
-    Prediction,
-    Refusal,
-    Result,
-    ResultKind,
-    Score,
-)
+from dicomnode.records import InstanceRef, Job, ResultKind
 from dicomnode.report.notice import make_notices
 from dicomnode.report.results import Order, Source, make_results, scores
 from dicomnode.storage.objects import ObjectStore

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from dicomnode.answers import ModelRef
 from dicomnode.classify.card.folder import find_models, read_model
 from dicomnode.classify.classifier import Classifier
 from dicomnode.classify.load import load_classifier
@@ -22,7 +23,6 @@ from dicomnode.node.process import Place
 from dicomnode.node.shadow import Shadows
 from dicomnode.node.watch import Watch
 from dicomnode.node.worker import SpareTime, Worker
-from dicomnode.records import ModelRef
 from dicomnode.storage.objects import ObjectStore
 
 __all__ = ["build_analysis", "build_worker"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from dicomnode.answers import Result
 from dicomnode.config.settings import WorklistSettings
 from dicomnode.errors import (
     Cause,
@@ -18,7 +19,7 @@ from dicomnode.errors import (
     ReportError,
     StoreError,
 )
-from dicomnode.records import InstanceRef, Job, Result, ResultKind
+from dicomnode.records import InstanceRef, Job, ResultKind
 from dicomnode.storage.database import Connection, Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.worklist import jobs, queue, recall, results

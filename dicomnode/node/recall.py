@@ -13,9 +13,15 @@ from pathlib import Path
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
+from dicomnode.answers import Result
 from dicomnode.config.load import Settings
 from dicomnode.errors import StoreError
-from dicomnode.records import InstanceRef, Job, Result, ResultKind, WithdrawalReason
+from dicomnode.records import (
+    InstanceRef,
+    Job,
+    ResultKind,
+    WithdrawalReason,
+)
 from dicomnode.report.request import Order
 from dicomnode.storage.database import Connection, Database
 from dicomnode.storage.objects import ObjectStore

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from dicomnode.answers import Score
 from dicomnode.errors import Cause, DatabaseAway, DicomnodeError, NotAnalysable, StoreError
 from dicomnode.log import working_on
 from dicomnode.node.handling import Case, read_case
-from dicomnode.records import Job, Score
+from dicomnode.records import Job
 from dicomnode.storage.database import Database
 from dicomnode.worklist import recall, shadows
 from dicomnode.worklist.shadows import Answer

@@ -3,10 +3,10 @@
 import logging
 from contextlib import suppress
 
+from dicomnode.answers import ModelRef
 from dicomnode.classify.card.folder import find_models, read_model
 from dicomnode.config.load import Settings
 from dicomnode.errors import ModelError
-from dicomnode.records import ModelRef
 from dicomnode.storage.database import Database
 from dicomnode.worklist import recall
 from dicomnode.worklist.schema import is_there

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydicom.datadict import tag_for_keyword
 
+from dicomnode.answers import Result
 from dicomnode.config.load import Settings
 from dicomnode.config.matching import misses
 from dicomnode.config.pipelines import MatchSettings
@@ -28,7 +29,7 @@ from dicomnode.errors import (
 )
 from dicomnode.node.analysis import StudyAnalysis
 from dicomnode.node.handling import Case
-from dicomnode.records import InstanceRef, Job, Result, State
+from dicomnode.records import InstanceRef, Job, State
 from dicomnode.storage.objects import ObjectStore
 
 __all__ = ["Files", "Sorted", "Study", "Trial", "sort_files", "try_pipeline"]

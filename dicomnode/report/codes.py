@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from highdicom.sr import CodedConcept
 from pydicom import Dataset
 
-from dicomnode.records import Concept, Presence, WithdrawalReason
+from dicomnode.answers import Concept, Presence
+from dicomnode.records import WithdrawalReason
 from dicomnode.report.catalogue import Words
 
 __all__ = [

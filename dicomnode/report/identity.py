@@ -13,11 +13,11 @@ from typing import Protocol
 from pydicom import DataElement, Dataset, config
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
+from dicomnode.answers import Concept, ModelRef
 from dicomnode.dicom.attributes import MANUFACTURER
 from dicomnode.dicom.patient import disagreement
 from dicomnode.dicom.uids import IMPLEMENTATION_VERSION_NAME, is_uid
 from dicomnode.errors import PatientsDiffer, ReportError
-from dicomnode.records import Concept, ModelRef
 from dicomnode.report import codes
 from dicomnode.report.reading import value
 from dicomnode.report.request import Order

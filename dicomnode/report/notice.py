@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
+from dicomnode.answers import Refusal, Result
 from dicomnode.dicom.uids import result_uid
-from dicomnode.records import InstanceRef, Refusal, Result, ResultKind
+from dicomnode.records import InstanceRef, ResultKind
 from dicomnode.report import codes, identity, wording
 from dicomnode.report.drawn.placard import not_analysed
 from dicomnode.report.drawn.placards import PLACARDS

@@ -13,9 +13,10 @@ from pydicom import DataElement, Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+from dicomnode.answers import Result, Score
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.errors import ReportError
-from dicomnode.records import InstanceRef, Result, ResultKind, Score
+from dicomnode.records import InstanceRef, ResultKind
 from dicomnode.report.gate import check as gate
 from dicomnode.report.gate import values
 

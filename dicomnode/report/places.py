@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dicomnode.records import Finding, FrameRef, Prediction
+from dicomnode.answers import Finding, FrameRef, Prediction
 from dicomnode.report.catalogue import Words
 from dicomnode.report.reading import value
 from dicomnode.report.request import Source

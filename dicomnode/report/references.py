@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from pydicom import Dataset
 
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.answers import FrameRef
+from dicomnode.records import InstanceRef
 
 __all__ = ["by_series", "evidence", "frame", "instance"]
 

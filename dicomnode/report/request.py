@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicomnode.answers import Finding, FrameRef, Prediction
 from dicomnode.dicom.appearance import appearance
 from dicomnode.dicom.uids import result_uid
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, ResultKind
+from dicomnode.records import InstanceRef, ResultKind
 from dicomnode.report.catalogue import Words, words
 
 __all__ = ["Made", "Making", "Order", "Source"]

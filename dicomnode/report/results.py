@@ -8,8 +8,14 @@ from dataclasses import replace
 
 from pydicom import Dataset
 
+from dicomnode.answers import (
+    Finding,
+    Prediction,
+    Result,
+    Score,
+)
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, Prediction, Result, ResultKind, Score
+from dicomnode.records import ResultKind
 from dicomnode.report import identity
 from dicomnode.report.drawn.capture import captures
 from dicomnode.report.drawn.document import documents

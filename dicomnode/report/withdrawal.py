@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from pydicom import Dataset
 
+from dicomnode.answers import ModelRef, Result
 from dicomnode.dicom.uids import result_uid
-from dicomnode.records import InstanceRef, ModelRef, Result, ResultKind, WithdrawalReason
+from dicomnode.records import InstanceRef, ResultKind, WithdrawalReason
 from dicomnode.report import codes, identity
 from dicomnode.report.drawn.placard import Placard
 from dicomnode.report.drawn.placards import PLACARDS

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from dicomnode.errors import Cause
-from dicomnode.records import (
+from dicomnode.answers import (
     Finding,
     Form,
     Interval,
@@ -15,6 +14,7 @@ from dicomnode.records import (
     Refusal,
     Translation,
 )
+from dicomnode.errors import Cause
 from dicomnode.report.catalogue import Words, words
 from dicomnode.report.request import Order
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from dicomnode.records import DeliveryState, Presence, State
+from dicomnode.answers import Presence
+from dicomnode.records import DeliveryState, State
 from dicomnode.report.wording import percent
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import dossier, history, shadows

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from dicomnode.answers import Presence, Score
 from dicomnode.dicom.attributes import read_header, text
 from dicomnode.errors import StoreError, Unreadable
 from dicomnode.records import (
@@ -12,9 +13,7 @@ from dicomnode.records import (
     DeliveryState,
     InstanceRef,
     Job,
-    Presence,
     ResultKind,
-    Score,
     State,
 )
 from dicomnode.storage.database import Connection

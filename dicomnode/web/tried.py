@@ -8,8 +8,9 @@ from typing import Any
 from fastapi.responses import FileResponse
 from pydicom import dcmread
 
+from dicomnode.answers import Presence, Score
 from dicomnode.errors import NotFound
-from dicomnode.records import Presence, ResultKind, Score
+from dicomnode.records import ResultKind
 from dicomnode.web.access import Caller, note
 from dicomnode.web.report_tree import Node, read_tree
 from dicomnode.web.site import Site

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
-from dicomnode.records import Job, Presence, Result
+from dicomnode.answers import Presence, Result
+from dicomnode.records import Job
 from dicomnode.storage.database import Connection
 from dicomnode.worklist.tables import findings, jobs
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dicomnode.answers import Result
 from dicomnode.records import (
     Delivery,
     DeliveryState,
     Job,
     Outcome,
-    Result,
     ResultKind,
     State,
     Verdict,

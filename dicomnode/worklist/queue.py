@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from dicomnode.answers import Result
 from dicomnode.errors import Cause, LeaseLost
-from dicomnode.records import Job, Result, ResultKind, State
+from dicomnode.records import Job, ResultKind, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import findings, outbox, recall
 from dicomnode.worklist import jobs as _jobs

@@ -13,12 +13,12 @@ from operator import itemgetter
 
 import sqlalchemy as sa
 
+from dicomnode.answers import Result
 from dicomnode.errors import Cause, NotAnalysable
 from dicomnode.records import (
     DeliveryState,
     InstanceRef,
     Job,
-    Result,
     ResultKind,
     State,
     WithdrawalReason,

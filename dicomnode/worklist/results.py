@@ -7,8 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dicomnode.answers import Presence, Score
 from dicomnode.errors import NotFound
-from dicomnode.records import DeliveryState, InstanceRef, Job, Presence, ResultKind, Score
+from dicomnode.records import (
+    DeliveryState,
+    InstanceRef,
+    Job,
+    ResultKind,
+)
 from dicomnode.storage.database import Connection
 from dicomnode.worklist.tables import deliveries, jobs, results
 

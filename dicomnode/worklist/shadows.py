@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from dicomnode.answers import Score
 from dicomnode.errors import Cause
-from dicomnode.records import Job, Score, State
+from dicomnode.records import Job, State
 from dicomnode.storage.database import Connection, insert_new
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.results import scores_of

@@ -19,8 +19,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from rich.console import Console
 from rich.table import Table
 
+from dicomnode.answers import FrameRef
 from dicomnode.dicom import pixels
-from dicomnode.records import FrameRef, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.request import Order, Source
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import ORDER, chest, make_ct, make_header, make_prediction

@@ -16,8 +16,9 @@ from PIL import Image, ImageDraw
 from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 
+from dicomnode.answers import Result
 from dicomnode.dicom import pixels
-from dicomnode.records import Result, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.sr.as_html import sr_html
 from tests.factories import make_part10
 from tests.gallery.study import Study

@@ -12,13 +12,13 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.uid import MRImageStorage
 
+from dicomnode.answers import Refusal
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.explanation import Explanation
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.card.output import Code, Label, Output
 from dicomnode.classify.load import load_classifier
 from dicomnode.errors import NotAnalysable
-from dicomnode.records import Refusal
 from dicomnode.report.notice import make_notices
 from dicomnode.report.request import Order
 from tests.gallery.images import ct, knee, lateral, radiograph

@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 
 from pydicom import Dataset, dcmread
 
+from dicomnode.answers import Prediction, Presence, Refusal
 from dicomnode.classify.card.folder import SHIPPED
 from dicomnode.classify.classifier import Classifier
 from dicomnode.classify.load import load_classifier
 from dicomnode.errors import Cause
-from dicomnode.records import Prediction, Presence, Refusal, WithdrawalReason
+from dicomnode.records import WithdrawalReason
 from dicomnode.report.notice import make_notices
 from dicomnode.report.request import Order
 from dicomnode.report.withdrawal import make_withdrawal

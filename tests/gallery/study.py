@@ -7,9 +7,10 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 
+from dicomnode.answers import Prediction, Result
 from dicomnode.dicom import pixels
 from dicomnode.dicom.appearance import appearance
-from dicomnode.records import Prediction, Result, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.request import Order, Source
 from dicomnode.report.results import make_results
 from tests.factories import make_part10

@@ -13,13 +13,13 @@ from PIL import Image, ImageDraw
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicomnode.answers import Prediction, Presence, Region
 from dicomnode.classify.card.folder import find_models, read_card
 from dicomnode.classify.classifier import Classifier
 from dicomnode.classify.load import load_classifier
 from dicomnode.errors import Cause, NotAnalysable
 from dicomnode.learn.drawing import FINDINGS, draw
 from dicomnode.learn.synthetic import synthetic_dx
-from dicomnode.records import Prediction, Presence, Region
 from tests.factories import make_dataset
 from tests.tools import NIH, require
 

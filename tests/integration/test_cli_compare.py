@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.answers import Presence, Score
 from dicomnode.config.load import load
 from dicomnode.errors import Cause
-from dicomnode.records import Presence, Score
 from dicomnode.storage.database import Database
 from dicomnode.worklist import shadows
 from dicomnode.worklist.shadows import Answer

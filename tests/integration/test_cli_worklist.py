@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.answers import Presence, Score
 from dicomnode.config.load import load
-from dicomnode.records import Presence, Score, State, Verdict
+from dicomnode.records import State, Verdict
 from dicomnode.storage.database import Database
 from dicomnode.worklist import commitments, outbox, queue, studies
 from tests.cli import call, configure, told

@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicomnode.answers import FrameRef, Prediction
 from dicomnode.classify.load import load_classifier
 from dicomnode.dicom import pixels
 from dicomnode.dicom.appearance import appearance
-from dicomnode.records import FrameRef, Prediction, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results
 from tests.phantom import Ball, Geometry, enhanced, make_ball_finder, slices

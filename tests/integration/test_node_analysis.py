@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
+from dicomnode.answers import ModelRef, Prediction
 from dicomnode.config.load import load
 from dicomnode.dicom import attributes
 from dicomnode.errors import Cause, NotAnalysable, PatientsDiffer, ReportError
@@ -17,8 +18,6 @@ from dicomnode.node.handling import Case
 from dicomnode.records import (
     InstanceRef,
     Job,
-    ModelRef,
-    Prediction,
     ResultKind,
     State,
 )

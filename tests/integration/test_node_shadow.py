@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.answers import Presence, Score
 from dicomnode.errors import Cause, ModelError, NotAnalysable, StoreError
 from dicomnode.node.handling import Case
 from dicomnode.node.shadow import Shadows
-from dicomnode.records import Job, Presence, Score, State, WithdrawalReason
+from dicomnode.records import Job, State, WithdrawalReason
 from dicomnode.storage.database import Database
 from dicomnode.worklist import recall, shadows
 from dicomnode.worklist.shadows import Pair

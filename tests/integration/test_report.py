@@ -6,7 +6,7 @@ import pytest
 from highdicom import sr
 from pydicom import Dataset
 
-from dicomnode.records import Result
+from dicomnode.answers import Result
 from tests.unit.report.samples import made, make_ct, make_header, make_source, picture_of
 
 

@@ -3,8 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dicomnode.answers import Presence, Score
 from dicomnode.errors import Cause, LeaseLost, NotFound, WrongStep
-from dicomnode.records import Job, Presence, ResultKind, Score, State
+from dicomnode.records import Job, ResultKind, State
 from dicomnode.storage.database import Database
 from dicomnode.worklist import by_hand, history, jobs, outbox, queue, results, studies
 from tests.factories import STUDY_UID, uid

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from dicomnode.answers import Presence, Score
 from dicomnode.errors import Cause
-from dicomnode.records import Job, Presence, Score
+from dicomnode.records import Job
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import retention, shadows
 from dicomnode.worklist.shadows import Answer

@@ -14,8 +14,9 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
 )
 
+from dicomnode.answers import Refusal, Result
 from dicomnode.errors import Cause
-from dicomnode.records import Refusal, Result, ResultKind, WithdrawalReason
+from dicomnode.records import ResultKind, WithdrawalReason
 from dicomnode.report.catalogue import LANGUAGES
 from dicomnode.report.notice import make_notices
 from dicomnode.report.request import Order, Source

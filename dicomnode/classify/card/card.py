@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from dicomnode.answers import ModelRef
 from dicomnode.classify.card.architecture import EXPLAINED_BY, Architecture
 from dicomnode.classify.card.common import Common
 from dicomnode.classify.card.explanation import METHODS, Explanation
@@ -12,7 +13,6 @@ from dicomnode.classify.card.input import Input
 from dicomnode.classify.card.provenance import Source, Training, Vectors
 from dicomnode.classify.card.running import Running
 from dicomnode.classify.card.tables import Weights
-from dicomnode.records import ModelRef
 
 __all__ = ["Card"]
 

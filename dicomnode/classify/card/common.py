@@ -5,10 +5,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from dicomnode.answers import Interval, OperatingPoint, Translation
 from dicomnode.classify.card.measured import Evaluation
 from dicomnode.classify.card.output import Label, Output
 from dicomnode.classify.card.tables import Estimate, ShortText, Table, Text
-from dicomnode.records import Interval, OperatingPoint, Translation
 
 __all__ = ["Common", "Spoken"]
 

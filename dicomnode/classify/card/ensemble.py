@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dicomnode.answers import Form, ModelRef
 from dicomnode.classify.card.common import Common
 from dicomnode.classify.card.tables import Table
-from dicomnode.records import Form, ModelRef
 
 __all__ = ["Ensemble", "EnsembleCard", "Member"]
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dicomnode.answers import Concept, Form
 from dicomnode.classify.card.tables import Fraction, ShortText, Table, Text
-from dicomnode.records import Concept, Form
 
 __all__ = ["Code", "Label", "Output"]
 

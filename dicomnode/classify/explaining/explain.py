@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dicomnode.answers import Region
 from dicomnode.classify.card.explanation import Explanation
 from dicomnode.classify.explaining.attribution import attribute
 from dicomnode.classify.explaining.cells import Cells, cells_of
@@ -15,7 +16,6 @@ from dicomnode.classify.explaining.shown import Shown
 from dicomnode.classify.samples.look import Sample
 from dicomnode.classify.samples.preprocess import Prepared
 from dicomnode.errors import ModelError
-from dicomnode.records import Region
 
 __all__ = ["Explained", "Explainer"]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomnode.answers import Region
 from dicomnode.classify.samples.preprocess import Placement
-from dicomnode.records import Region
 
 __all__ = ["MAX_REGIONS", "regions"]
 

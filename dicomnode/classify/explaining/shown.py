@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dicomnode.answers import FrameRef, Region
 from dicomnode.classify.samples.look import Sample
-from dicomnode.records import FrameRef, Region
 
 __all__ = ["Shown", "Shows"]
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.input import Input
 from dicomnode.dicom.attributes import text
 from dicomnode.dicom.pixels import Frame, frames, guarded, measured
 from dicomnode.errors import Cause, NotAnalysable, StoreError
-from dicomnode.records import FrameRef
 
 __all__ = [
     "Image",

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import torch
 
+from dicomnode.answers import FrameRef
 from dicomnode.errors import NotAnalysable
-from dicomnode.records import FrameRef
 
 __all__ = ["Look", "Outcome", "Sample"]
 

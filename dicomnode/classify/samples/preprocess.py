@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.input import Input
 from dicomnode.dicom.pixels import Frame
-from dicomnode.records import FrameRef
 
 __all__ = ["HOST", "Placement", "Prepared", "prepare", "resize"]
 

@@ -7,13 +7,13 @@ from typing import Self
 import torch
 from pydicom import Dataset
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.input import Input, Slot
 from dicomnode.classify.samples.check import blank, faint, misfit, other_view, refusal, view_of
 from dicomnode.classify.samples.images import Image, decode, frame_count, header_of
 from dicomnode.classify.samples.preprocess import HOST, Prepared, prepare
 from dicomnode.dicom.attributes import text
 from dicomnode.errors import Cause, NotAnalysable
-from dicomnode.records import FrameRef
 
 __all__ = ["Views", "views"]
 

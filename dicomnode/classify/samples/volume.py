@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import grid_sample, interpolate
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.input import Axis, Input, Volume
 from dicomnode.classify.samples.images import Image, measure
 from dicomnode.classify.samples.preprocess import resize
 from dicomnode.classify.samples.stack import Stack, choose_stack
 from dicomnode.errors import Cause, NotAnalysable
-from dicomnode.records import FrameRef
 
 __all__ = ["Grid", "Seen", "sample_on", "volume"]
 

@@ -8,8 +8,14 @@ from PIL import Image
 from pydicom import DataElement, Dataset, config
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from dicomnode.answers import (
+    Finding,
+    Form,
+    FrameRef,
+    Prediction,
+    Presence,
+)
 from dicomnode.errors import ReportError
-from dicomnode.records import Finding, Form, FrameRef, Prediction, Presence
 from dicomnode.report import codes, identity, places, references, wording
 from dicomnode.report.drawn.overlay import Pixels, overlay
 from dicomnode.report.drawn.panel import panel, placard_sheet

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dicomnode.records import Region
+from dicomnode.answers import Region
 
 __all__ = ["Pixels", "colours", "overlay"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom import Dataset
 
-from dicomnode.records import Finding, Prediction, Presence
+from dicomnode.answers import Finding, Prediction, Presence
 from dicomnode.report import places, wording
 from dicomnode.report.catalogue import Words
 from dicomnode.report.drawn.capture import overlaid, subjects

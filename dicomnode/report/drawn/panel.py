@@ -7,7 +7,7 @@ said in words; colour only repeats it.
 from collections.abc import Sequence
 from itertools import groupby
 
-from dicomnode.records import Finding, Prediction, Presence
+from dicomnode.answers import Finding, Prediction, Presence
 from dicomnode.report import wording
 from dicomnode.report.drawn.placard import Placard
 from dicomnode.report.drawn.sheet import QUIET, TEXT, Colour, Sheet

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dicomnode.records import ModelRef, Refusal
+from dicomnode.answers import ModelRef, Refusal
 from dicomnode.report import wording
 from dicomnode.report.request import Order
 

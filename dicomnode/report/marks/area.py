@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomnode.records import Region
+from dicomnode.answers import Region
 
 __all__ = ["inside"]
 

@@ -9,7 +9,8 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from dicomnode.records import Concept, FrameRef, InstanceRef, ResultKind
+from dicomnode.answers import Concept, FrameRef
+from dicomnode.records import InstanceRef, ResultKind
 from dicomnode.report import codes, identity, wording
 from dicomnode.report.references import evidence
 from dicomnode.report.request import Making

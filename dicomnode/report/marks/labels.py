@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from unicodedata import east_asian_width
 
-from dicomnode.records import Region
+from dicomnode.answers import Region
 
 __all__ = ["Box", "around", "placed"]
 

@@ -13,7 +13,8 @@ import numpy as np
 from pydicom import Dataset
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
-from dicomnode.records import Finding, FrameRef, Region, ResultKind
+from dicomnode.answers import Finding, FrameRef, Region
+from dicomnode.records import ResultKind
 from dicomnode.report import identity, references, wording
 from dicomnode.report.marks.labels import Box, around, placed
 from dicomnode.report.reading import value

@@ -13,7 +13,8 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.uid import SegmentationStorage
 
-from dicomnode.records import Finding, FrameRef, ModelRef, ResultKind
+from dicomnode.answers import Finding, FrameRef, ModelRef
+from dicomnode.records import ResultKind
 from dicomnode.report import codes, identity, references, wording
 from dicomnode.report.catalogue import words
 from dicomnode.report.marks.area import inside

@@ -10,7 +10,8 @@ import numpy as np
 from highdicom import sr
 from pydicom import Dataset
 
-from dicomnode.records import Concept, FrameRef, InstanceRef
+from dicomnode.answers import Concept, FrameRef
+from dicomnode.records import InstanceRef
 from dicomnode.report import codes
 
 __all__ = [

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from pydicom import Dataset
 
-from dicomnode.records import InstanceRef, Prediction, ResultKind
+from dicomnode.answers import Prediction
+from dicomnode.records import InstanceRef, ResultKind
 from dicomnode.report import codes
 from dicomnode.report.request import Made, Making
 from dicomnode.report.sr.document import Naming, document

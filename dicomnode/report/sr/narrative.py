@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from dicomnode.records import Concept, ModelRef
+from dicomnode.answers import Concept, ModelRef
 from dicomnode.report.catalogue import Words
 from dicomnode.report.sr import items
 from dicomnode.report.sr.observer import observer

@@ -2,9 +2,9 @@
 
 from pydicom import Dataset
 
+from dicomnode.answers import ModelRef
 from dicomnode.dicom.attributes import MANUFACTURER
 from dicomnode.dicom.uids import result_uid
-from dicomnode.records import ModelRef
 from dicomnode.report import codes
 from dicomnode.report.catalogue import Words
 from dicomnode.report.sr import items

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 from pydicom import Dataset
 
-from dicomnode.records import Finding, FrameRef, Prediction, Presence, ResultKind
+from dicomnode.answers import (
+    Finding,
+    FrameRef,
+    Prediction,
+    Presence,
+)
+from dicomnode.records import ResultKind
 from dicomnode.report import codes, wording
 from dicomnode.report.places import pictured, place
 from dicomnode.report.request import Making, Order

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 
 from pydicom import Dataset
 
+from dicomnode.answers import (
+    Finding,
+    FrameRef,
+    Prediction,
+    Presence,
+    Region,
+)
 from dicomnode.dicom.uids import result_uid
-from dicomnode.records import Finding, FrameRef, InstanceRef, Prediction, Presence, Region
+from dicomnode.records import InstanceRef
 from dicomnode.report import codes, wording
 from dicomnode.report.catalogue import Words
 from dicomnode.report.places import frame_named, pictured

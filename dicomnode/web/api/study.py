@@ -5,8 +5,9 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from dicomnode.answers import Presence
 from dicomnode.errors import WrongStep
-from dicomnode.records import DeliveryState, Presence, ResultKind
+from dicomnode.records import DeliveryState, ResultKind
 from dicomnode.storage.database import Connection
 from dicomnode.web import acting, study
 from dicomnode.web.access import Operator, Viewer, note

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
-from dicomnode.records import Presence
+from dicomnode.answers import Presence
 from dicomnode.web import tried
 from dicomnode.web.access import Operator
 from dicomnode.web.site import Here

@@ -11,6 +11,7 @@ import pytest
 import torch
 from pydicom import Dataset
 
+from dicomnode.answers import Prediction
 from dicomnode.classify.asking import Asking
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.each_image import Aside
@@ -26,7 +27,6 @@ from dicomnode.classify.samples.images import decode
 from dicomnode.classify.samples.preprocess import Prepared, prepare
 from dicomnode.dicom.pixels import Frame
 from dicomnode.errors import NotAnalysable
-from dicomnode.records import Prediction
 from tests.factories import make_dataset, write_part10
 from tests.tiny_model import Brightness, make_card, make_label
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import tomlkit
 
+from dicomnode.answers import Translation
 from dicomnode.classify.card.common import Spoken
 from dicomnode.classify.card.folder import find_models, read_card, write_card
 from dicomnode.classify.card.measured import Evaluation, Measures
 from dicomnode.classify.card.tables import Estimate
 from dicomnode.errors import ModelError
-from dicomnode.records import Translation
 from tests.tiny_model import make_card, make_label
 
 Change = Callable[[Any], object]

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.samples.check import blank, misfit, refusal
 from dicomnode.dicom.pixels import Frame
 from dicomnode.errors import Cause, NotAnalysable
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 from tests.factories import make_dataset
 
 VIEWS = ("PA", "AP")

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 from pydicom import Dataset
 
+from dicomnode.answers import Presence
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.ensemble import Ensemble, EnsembleCard, Member
 from dicomnode.classify.card.folder import find_models, read_card, read_model, write_card
@@ -17,7 +18,6 @@ from dicomnode.classify.card.output import Output
 from dicomnode.classify.ensemble import EnsembleClassifier
 from dicomnode.classify.load import load_classifier
 from dicomnode.errors import Cause, ModelError, NotAnalysable
-from dicomnode.records import Presence
 from tests.factories import write_part10
 from tests.phantom import (
     Ball,

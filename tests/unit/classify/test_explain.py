@@ -6,12 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.explanation import Explanation
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.explaining.explain import Explainer
 from dicomnode.classify.samples.preprocess import Placement, Prepared, prepare
 from dicomnode.dicom.pixels import Frame
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 from tests.tiny_model import Brightness
 
 PLACEMENT = Placement(rows=40, columns=80, top=4, left=0, height=8, width=16)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicomnode.answers import Finding, Form, Presence
 from dicomnode.classify.calibration import answered, probabilities
 from dicomnode.classify.card.fitted import Calibration, Curve
 from dicomnode.classify.card.input import Input
@@ -24,7 +25,6 @@ from dicomnode.classify.network import Answering
 from dicomnode.classify.runtimes.batched import Batched
 from dicomnode.classify.runtimes.eager import Eager
 from dicomnode.errors import ModelError
-from dicomnode.records import Finding, Form, Presence
 from tests.factories import make_dataset
 from tests.phantom import make_bright_finder
 from tests.tiny_model import Brightness, make_card, make_label

@@ -14,6 +14,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicomnode.answers import Interval, Prediction, Presence
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.fitted import Calibration, Novelty
 from dicomnode.classify.card.folder import write_card
@@ -29,7 +30,6 @@ from dicomnode.classify.runtimes.batched import Batched
 from dicomnode.classify.runtimes.eager import Eager
 from dicomnode.classify.weights import save_weights
 from dicomnode.errors import Cause, ModelError, NotAnalysable
-from dicomnode.records import Interval, Prediction, Presence
 from tests.factories import make_dataset, write_part10
 from tests.tiny_model import Brightness, make_card, make_label, make_model
 

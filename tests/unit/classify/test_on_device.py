@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.explaining.explainer import explainer
@@ -22,7 +23,6 @@ from dicomnode.classify.samples import preprocess
 from dicomnode.classify.samples.preprocess import HOST, prepare
 from dicomnode.classify.samples.views import Views
 from dicomnode.dicom.pixels import Frame
-from dicomnode.records import FrameRef
 from tests.phantom import make_bright_finder
 from tests.unit.classify.test_findings import image
 from tests.unit.classify.test_preprocess import frame, recipe

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from dicomnode.answers import Region
 from dicomnode.classify.explaining.outlines import MAX_REGIONS, regions
 from dicomnode.classify.samples.preprocess import Placement
-from dicomnode.records import Region
 
 PLACEMENT = Placement(rows=40, columns=80, top=4, left=0, height=8, width=16)
 

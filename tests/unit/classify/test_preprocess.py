@@ -7,10 +7,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.samples.preprocess import Placement, prepare, resize
 from dicomnode.dicom.pixels import Frame
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 
 
 def recipe(**changes: Any) -> Input:

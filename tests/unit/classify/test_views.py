@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from pydicom import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicomnode.answers import Presence
 from dicomnode.classify.card.input import Input, Slot
 from dicomnode.classify.classifier import Classifier
 from dicomnode.classify.load import load_classifier
 from dicomnode.errors import Cause, NotAnalysable
-from dicomnode.records import Presence
 from tests.factories import make_dataset
 from tests.phantom import make_bright_finder
 

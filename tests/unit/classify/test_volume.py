@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 from pydicom import Dataset
 
+from dicomnode.answers import Prediction, Presence
 from dicomnode.classify.classifier import Classifier
 from dicomnode.classify.load import load_classifier
 from dicomnode.classify.samples.volume import volume
 from dicomnode.errors import Cause, NotAnalysable
-from dicomnode.records import Prediction, Presence
 from tests.factories import make_dataset, write_part10
 from tests.phantom import (
     Ball,

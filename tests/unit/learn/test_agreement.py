@@ -2,8 +2,8 @@
 
 import pytest
 
+from dicomnode.answers import Presence, Score
 from dicomnode.learn.agreement import Said, agreement, furthest
-from dicomnode.records import Presence, Score
 
 
 def score(probability: float) -> Score:

@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, dcmread
 
+from dicomnode.answers import (
+    Finding,
+    FrameRef,
+    ModelRef,
+    Prediction,
+    Presence,
+)
 from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.output import Output
 from dicomnode.dicom.pixels import frames
@@ -17,7 +24,7 @@ from dicomnode.errors import Cause, NotAnalysable, NotFound
 from dicomnode.learn.asked import ask, beside
 from dicomnode.learn.manifest import Columns, Manifest, read_manifest
 from dicomnode.learn.predictions import Predictions
-from dicomnode.records import Finding, FrameRef, InstanceRef, ModelRef, Prediction, Presence
+from dicomnode.records import InstanceRef
 from tests.factories import make_dataset, write_part10
 from tests.tiny_model import make_card, make_label
 

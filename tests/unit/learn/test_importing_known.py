@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.architecture import Architecture
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.card.provenance import Source
@@ -14,7 +15,7 @@ from dicomnode.learn.importing.describe import describe
 from dicomnode.learn.importing.known import PRIVATE_SCHEME, label, presets
 from dicomnode.learn.importing.material import Material
 from dicomnode.learn.importing.wish import Wish
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 from dicomnode.report import codes
 
 

@@ -6,7 +6,8 @@ from io import BytesIO
 
 from pydicom import Dataset, dcmread
 
-from dicomnode.records import Result, ResultKind
+from dicomnode.answers import Result
+from dicomnode.records import ResultKind
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import ORDER, make_prediction, make_source
 

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from dicomnode.records import Finding, Form, Prediction, Presence
+from dicomnode.answers import (
+    Finding,
+    Form,
+    Prediction,
+    Presence,
+)
 from dicomnode.report.request import Source
 from tests.unit.report.samples import frame_of, heat, make_finding, make_prediction, ring
 

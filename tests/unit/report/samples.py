@@ -14,11 +14,10 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation
 
-from dicomnode.records import (
+from dicomnode.answers import (
     Concept,
     Finding,
     FrameRef,
-    InstanceRef,
     Interval,
     ModelRef,
     OperatingPoint,
@@ -26,8 +25,8 @@ from dicomnode.records import (
     Presence,
     Region,
     Result,
-    ResultKind,
 )
+from dicomnode.records import InstanceRef, ResultKind
 from dicomnode.report.request import Order, Source
 from dicomnode.report.results import make_results
 from tests.factories import make_dataset

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dicomnode.records import Region
+from dicomnode.answers import Region
 from dicomnode.report.marks.area import inside
 
 Outline = Sequence[tuple[float, float]]

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dicomnode.answers import Presence, Refusal
 from dicomnode.errors import Cause, ReportError
-from dicomnode.records import Presence, Refusal, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.drawn.capture import placard_capture
 from dicomnode.report.drawn.placard import not_analysed
 from dicomnode.report.drawn.sheet import BACKGROUND

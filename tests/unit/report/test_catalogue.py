@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dicomnode import report
+from dicomnode.answers import Refusal
 from dicomnode.errors import Cause
-from dicomnode.records import Refusal, ResultKind, WithdrawalReason
+from dicomnode.records import ResultKind, WithdrawalReason
 from dicomnode.report.catalogue import LANGUAGES, words
 from dicomnode.report.notice import make_notices
 from dicomnode.report.results import make_results

@@ -2,7 +2,7 @@
 
 from pydicom.sr.codedict import codes as standard
 
-from dicomnode.records import Concept
+from dicomnode.answers import Concept
 from dicomnode.report import codes
 
 

@@ -7,16 +7,16 @@ import pypdfium2
 import pytest
 from pydicom import Dataset
 
-from dicomnode.errors import Cause
-from dicomnode.records import (
+from dicomnode.answers import (
     Interval,
     OperatingPoint,
     Prediction,
     Presence,
     Refusal,
     Result,
-    ResultKind,
 )
+from dicomnode.errors import Cause
+from dicomnode.records import ResultKind
 from dicomnode.report import wording
 from dicomnode.report.catalogue import LANGUAGES, words
 from dicomnode.report.drawn.document import placard_document

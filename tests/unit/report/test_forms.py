@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import Prediction, ResultKind
+from dicomnode.answers import Prediction
+from dicomnode.records import ResultKind
 from dicomnode.report import codes, wording
 from dicomnode.report.results import make_results
 from tests.unit.report.forms import classes, grades

@@ -2,7 +2,8 @@
 
 from pydicom import Dataset
 
-from dicomnode.records import Finding, Presence, ResultKind
+from dicomnode.answers import Finding, Presence
+from dicomnode.records import ResultKind
 from dicomnode.report.request import Source
 from tests.unit.report.samples import (
     MODEL,

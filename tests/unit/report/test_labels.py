@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicomnode.records import Region
+from dicomnode.answers import Region
 from dicomnode.report.marks.labels import Box, around, placed
 
 ROWS, COLUMNS = 1000, 800

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
+from dicomnode.answers import Refusal, Result
 from dicomnode.errors import Cause, PatientsDiffer, ReportError
-from dicomnode.records import Refusal, Result, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.catalogue import LANGUAGES, words
 from dicomnode.report.notice import make_notices
 from tests.unit.report.samples import (

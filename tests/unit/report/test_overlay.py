@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dicomnode.records import Region
+from dicomnode.answers import Region
 from dicomnode.report.drawn.overlay import Pixels, colours, overlay
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dicomnode.answers import Finding, Prediction, Refusal
 from dicomnode.errors import Cause
-from dicomnode.records import Finding, Prediction, Refusal
 from dicomnode.report.catalogue import LANGUAGES
 from dicomnode.report.drawn.overlay import Pixels
 from dicomnode.report.drawn.panel import panel as laid_out

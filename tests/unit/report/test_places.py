@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import FrameRef, Prediction, Presence, ResultKind
+from dicomnode.answers import FrameRef, Prediction, Presence
+from dicomnode.records import ResultKind
 from dicomnode.report.catalogue import words
 from dicomnode.report.places import caption, frame_named, pictured, place
 from dicomnode.report.request import Source

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import Finding, FrameRef, Presence, ResultKind
+from dicomnode.answers import Finding, FrameRef, Presence
+from dicomnode.records import ResultKind
 from dicomnode.report.request import Source
 from tests.unit.report.samples import (
     MODEL,

@@ -9,10 +9,11 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicomnode.answers import Prediction, Presence, Result
 from dicomnode.dicom.patient import disagreement
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID
 from dicomnode.errors import PatientsDiffer, ReportError
-from dicomnode.records import Prediction, Presence, Result, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.request import Order, Source
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (

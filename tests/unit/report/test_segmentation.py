@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import Presence, Region, ResultKind
+from dicomnode.answers import Presence, Region
+from dicomnode.records import ResultKind
 from dicomnode.report.marks.area import inside
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 from pydicom import Dataset
 
+from dicomnode.answers import Refusal
 from dicomnode.errors import Cause
-from dicomnode.records import Refusal, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.notice import make_notices
 from dicomnode.report.sr.as_html import sr_html
 from tests.unit.report.samples import ORDER, made, make_header, make_source, read, report_of

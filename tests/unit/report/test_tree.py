@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import Region, ResultKind
+from dicomnode.answers import Region
+from dicomnode.records import ResultKind
 from dicomnode.report.results import make_results
 from tests.unit.report.samples import (
     ORDER,

@@ -7,8 +7,14 @@ from functools import cache
 import pytest
 from pydicom import Dataset
 
+from dicomnode.answers import (
+    Prediction,
+    Presence,
+    Refusal,
+    Region,
+)
 from dicomnode.errors import Cause
-from dicomnode.records import Prediction, Presence, Refusal, Region, ResultKind
+from dicomnode.records import ResultKind
 from dicomnode.report.notice import make_notices
 from dicomnode.report.request import Source
 from dicomnode.report.results import make_results

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from dicomnode.records import InstanceRef, Result, ResultKind, WithdrawalReason
+from dicomnode.answers import Result
+from dicomnode.records import InstanceRef, ResultKind, WithdrawalReason
 from dicomnode.report.catalogue import LANGUAGES
 from dicomnode.report.withdrawal import make_withdrawal
 from tests.unit.report.samples import ORDER, made, make_header, make_source, read

@@ -4,8 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from dicomnode.answers import (
+    Concept,
+    Interval,
+    Presence,
+    Refusal,
+    Translation,
+)
 from dicomnode.errors import Cause
-from dicomnode.records import Concept, Interval, Presence, Refusal, Translation
 from dicomnode.report import wording
 from dicomnode.report.catalogue import LANGUAGES, words
 from tests.unit.report.samples import (

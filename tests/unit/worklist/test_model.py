@@ -19,8 +19,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from dicomnode.answers import Result
 from dicomnode.errors import Cause, LeaseLost, WrongStep
-from dicomnode.records import Delivery, DeliveryState, Job, Result, ResultKind, State, Verdict
+from dicomnode.records import (
+    Delivery,
+    DeliveryState,
+    Job,
+    ResultKind,
+    State,
+    Verdict,
+)
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import by_hand, jobs, outbox, queue, recall, results, studies
 from dicomnode.worklist.arrivals import Entry

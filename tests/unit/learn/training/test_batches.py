@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from dicomnode.answers import FrameRef
 from dicomnode.classify.card.input import Input
 from dicomnode.classify.samples.preprocess import prepare
 from dicomnode.dicom.pixels import Frame
 from dicomnode.learn.training.batches import Batches, Key, seen_as
 from dicomnode.learn.training.pictures import shown_grey
-from dicomnode.records import FrameRef, InstanceRef
+from dicomnode.records import InstanceRef
 
 IMAGES = np.arange(10, 30)
 
