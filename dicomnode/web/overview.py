@@ -1,19 +1,23 @@
 """Today at a glance: what page, stream and interface say of it."""
 
 import shutil
+import threading
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dicomnode.config.load import Settings
 from dicomnode.records import State
-from dicomnode.web.site import Site
+from dicomnode.storage.database import Database
 from dicomnode.worklist import overview, standing
 from dicomnode.worklist.overview import Count, Hour, ModelInUse, PeerStanding, Times
 from dicomnode.worklist.standing import Node, Sample
 
-__all__ = ["Machine", "NodeStanding", "Overview", "glance"]
+__all__ = ["Machine", "NodeStanding", "Overview", "Overviews", "glance"]
 
 _SILENT = timedelta(seconds=60)
 _SAMPLES = timedelta(hours=6)
+_FRESH_S = 1.5  #: for so long all who look see the same one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +62,11 @@ class Overview:
     models: list[ModelInUse]
 
 
-def glance(here: Site) -> Overview:
+def glance(database: Database, settings: Settings, *, now: datetime) -> Overview:
     """How everything stands now."""
-    now = here.now()
     today = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-    settings = here.settings()
-    free, whole = _disk(here)
-    with here.database.reading() as tx:
+    free, whole = _disk(settings)
+    with database.reading() as tx:
         nodes = [_node(node, now) for node in standing.nodes_known(tx)]
         since = now - _SAMPLES
         seen = [(node.holder, standing.samples_since(tx, since, node.holder)) for node in nodes]
@@ -86,6 +88,24 @@ def glance(here: Site) -> Overview:
         )
 
 
+class Overviews:
+    """One overview for all who look at the same time; may be asked by many threads."""
+
+    def __init__(self, fresh_s: float = _FRESH_S) -> None:
+        self._fresh_s = fresh_s
+        self._lock = threading.Lock()
+        self._made_s = float("-inf")
+        self._latest: Overview | None = None
+
+    def latest(self, database: Database, settings: Settings, *, now: datetime) -> Overview:
+        """How everything stands, or stood a second ago."""
+        with self._lock:
+            if self._latest is None or time.monotonic() - self._made_s > self._fresh_s:
+                self._latest = glance(database, settings, now=now)
+                self._made_s = time.monotonic()
+            return self._latest
+
+
 def _node(node: Node, now: datetime) -> NodeStanding:
     return NodeStanding(
         holder=node.holder,
@@ -99,9 +119,9 @@ def _node(node: Node, now: datetime) -> NodeStanding:
     )
 
 
-def _disk(here: Site) -> tuple[int | None, int | None]:
+def _disk(settings: Settings) -> tuple[int | None, int | None]:
     try:
-        usage = shutil.disk_usage(here.settings().node.storage.folder)
+        usage = shutil.disk_usage(settings.node.storage.folder)
     except OSError:
         return None, None
     return usage.free, usage.total

@@ -12,6 +12,7 @@ from dicomnode.config.load import Settings
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.web.measures import Measures
+from dicomnode.web.overview import Overviews
 from dicomnode.web.pictures import Pictures
 from dicomnode.web.seen import Seen
 from dicomnode.web.streams import Streams
@@ -37,6 +38,7 @@ class Site:
     tries: Tries = field(default_factory=Tries)  #: logins with wrong passwords
     pictures: Pictures = field(default_factory=Pictures)
     measures: Measures = field(default_factory=Measures)
+    overviews: Overviews = field(default_factory=Overviews)
     seen: Seen = field(default_factory=Seen)  #: looks at studies
     streams: Streams = field(default_factory=Streams)  #: of news, to open pages
     trials: Trials = field(default_factory=Trials)  #: pipelines tried on what was uploaded

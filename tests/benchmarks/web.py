@@ -115,7 +115,12 @@ def _measure(kind: str, site: Site, given: argparse.Namespace) -> None:
     def today() -> None:
         browser.get("/").raise_for_status()
 
-    figures = [took(lambda: glance(site)), None, took(today), took(today, process_time)]
+    figures = [
+        took(lambda: glance(site.database, site.settings(), now=site.now())),
+        None,
+        took(today),
+        took(today, process_time),
+    ]
     table.add_row("today", *map(_shown, figures), "")
     _console.print(table)
 

@@ -1,7 +1,7 @@
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -11,16 +11,18 @@ from dicomnode.config.settings import WebSettings
 from dicomnode.storage.database import Database
 from dicomnode.web import live
 from dicomnode.web.access import COOKIE
-from dicomnode.web.pages import today
+from dicomnode.web.overview import Overviews
 from dicomnode.web.serve import serve
 from dicomnode.web.site import Site
+from tests.running import until
 from tests.web import client, make_site
 from tests.worklist import waiting_job
 
 
 @pytest.fixture
 def site(tmp_path: Path, sqlite_url: str) -> Site:
-    return make_site(tmp_path, Database(sqlite_url))
+    site = make_site(tmp_path, Database(sqlite_url))
+    return replace(site, overviews=Overviews(fresh_s=0.1))
 
 
 @pytest.fixture
@@ -37,20 +39,10 @@ def address(site: Site) -> Iterator[str]:
     assert not thread.is_alive()
 
 
-def until(what: Callable[[], object], limit_s: float = 30.0) -> None:
-    """Wait until a function says so."""
-    deadline = time.monotonic() + limit_s
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_change_comes_without_being_asked_and_the_stream_ends_with_the_browser(
     site: Site, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "EVERY_S", 0.2)
-    monkeypatch.setattr(today, "EVERY_S", 0.2)
-    monkeypatch.setattr(today, "_shared", today._Shared())
     known = client(site)
     cookies = {COOKIE: str(known.cookies.get(COOKIE))}
 

@@ -17,4 +17,4 @@ def overview(here: Here, _: Viewer) -> Overview:
 
     Counts stop at 10,001, which means more than 10,000. Nothing in it names a patient.
     """
-    return glance(here)
+    return glance(here.database, here.settings(), now=here.now())

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from dicomnode.storage.database import Database
 from dicomnode.web import plots
 from dicomnode.web.access import Caller
+from dicomnode.web.overview import Overviews
 from dicomnode.web.pages import today
 from dicomnode.web.site import Site
 from dicomnode.worklist import standing
@@ -90,9 +92,8 @@ def test_the_interface_tells_the_figures(site: Site) -> None:
     assert not told["nodes"][0]["silent"]
 
 
-def test_the_parts_follow_the_worklist(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(today, "EVERY_S", 0.0)
-    monkeypatch.setattr(today, "_shared", today._Shared())
+def test_the_parts_follow_the_worklist(site: Site) -> None:
+    site = replace(site, overviews=Overviews(fresh_s=-1.0))
     before = today._parts(site, CALLER)
     with site.database.transaction() as tx:
         waiting_job(tx, now=NOW)
@@ -102,12 +103,12 @@ def test_the_parts_follow_the_worklist(site: Site, monkeypatch: pytest.MonkeyPat
     assert ">1</span> waiting for images" in after["figures"]
 
 
-def test_who_looks_at_the_same_time_sees_the_same(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(today, "EVERY_S", 3600.0)
-    shared = today._Shared()
-    assert shared.overview(site) is shared.overview(site)
+def test_who_looks_at_the_same_time_sees_the_same(site: Site) -> None:
+    overviews = Overviews(fresh_s=3600.0)
+    first, second = (
+        overviews.latest(site.database, site.settings(), now=site.now()) for _ in range(2)
+    )
+    assert first is second
 
 
 def test_bars_reach_as_high_as_their_numbers() -> None:
