@@ -7,13 +7,13 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from dicomnode.config.load import load
+from dicomnode.people import accounts, sessions
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.web.access import COOKIE
 from dicomnode.web.app import build_app
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, sessions
-from dicomnode.worklist.accounts import Role
 from tests.cli import configure
 
 __all__ = ["client", "make_site", "nobody"]

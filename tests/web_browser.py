@@ -14,9 +14,9 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from dicomnode.node.build import open_worklist
+from dicomnode.people import accounts
+from dicomnode.people.accounts import Role
 from dicomnode.web import passwords
-from dicomnode.worklist import accounts
-from dicomnode.worklist.accounts import Role
 from tests.browser import chromium
 from tests.running import RunningNode, node, until
 from tests.tools import axe_file

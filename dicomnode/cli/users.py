@@ -23,12 +23,13 @@ from dicomnode.cli.output import (
     print_table,
 )
 from dicomnode.config.load import load
+from dicomnode.logbook import audit
 from dicomnode.node.build import open_worklist
+from dicomnode.people import accounts
+from dicomnode.people.accounts import Member, Role
 from dicomnode.storage.database import Connection, Database
 from dicomnode.storage.durable import make_folder
 from dicomnode.web import passwords
-from dicomnode.worklist import accounts, audit
-from dicomnode.worklist.accounts import Member, Role
 from dicomnode.worklist.schema import is_there, upgrade
 
 __all__ = ["app"]

@@ -21,10 +21,11 @@ from dicomnode.audit.syslog import Collector, Syslog
 from dicomnode.config.auditing import SyslogSettings
 from dicomnode.config.current import Current
 from dicomnode.errors import AuditAway, DatabaseAway
+from dicomnode.logbook import audit
+from dicomnode.logbook.audit import Entry
 from dicomnode.node.parts import Part
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import audit, to_audit
-from dicomnode.worklist.audit import Entry
+from dicomnode.worklist import to_audit
 
 __all__ = ["Auditing", "Follower", "Sink"]
 

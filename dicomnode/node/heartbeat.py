@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 from dicomnode import __version__
 from dicomnode.errors import DatabaseAway
+from dicomnode.logbook import configurations, standing
+from dicomnode.logbook.standing import Node, Sample
 from dicomnode.node.machine import Machine
 from dicomnode.node.takeover import Takeover
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import standing
-from dicomnode.worklist.standing import Node, Sample
 
 __all__ = ["Heartbeat"]
 
@@ -82,7 +82,7 @@ class Heartbeat:
         settings = self._takeover.current.settings
         digest = settings.digest
         if digest != self._remembered:
-            standing.remember(tx, settings.files, "", "", now=now)
+            configurations.remember(tx, settings.files, "", "", now=now)
         node = Node(
             holder=self._holder,
             version=__version__,

@@ -12,10 +12,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicomnode.config.current import Current
 from dicomnode.errors import DatabaseAway, DicomnodeError
+from dicomnode.logbook import standing
 from dicomnode.records import Peer
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import outbox, queue, retention, standing
+from dicomnode.worklist import outbox, queue, retention
 
 __all__ = ["Timers"]
 

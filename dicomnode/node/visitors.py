@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from dicomnode.errors import DatabaseAway
+from dicomnode.logbook import associations
+from dicomnode.logbook.associations import Ended
 from dicomnode.records import Visit
 from dicomnode.storage.database import Database
-from dicomnode.worklist import associations
-from dicomnode.worklist.associations import Ended
 
 __all__ = ["Visitors"]
 

@@ -5,7 +5,6 @@ What differs between the two databases is said here, and nowhere else.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ from dicomnode.errors import DatabaseAway
 __all__ = [
     "Connection",
     "Database",
-    "UTCDateTime",
-    "Words",
     "distinct",
     "insert_new",
     "one_at_a_time",
@@ -33,41 +30,6 @@ _BUSY_S = 30  #: how long SQLite waits for another writer; `?timeout=5` in the U
 
 #: A Postgres server that lost its power or its cable is given up after about a minute.
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-
-
-class UTCDateTime(sa.types.TypeDecorator[datetime]):
-    """An aware datetime, in UTC on both databases (SQLite would drop the zone)."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times; store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without zone reached the database")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give back UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Words(sa.types.TypeDecorator[str]):
-    """Text from outside, of any length, without what Postgres cannot keep."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Leave out NUL, and put ? for what is not Unicode."""
-        if value is None:
-            return None
-        return value.replace("\0", "").encode(errors="replace").decode()
 
 
 class Database:

@@ -14,10 +14,11 @@ from urllib.parse import quote, urlsplit
 from fastapi import Depends, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
+from dicomnode.logbook import audit
+from dicomnode.people import keys, sessions
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Connection
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist import audit, keys, sessions
-from dicomnode.worklist.accounts import Role
 
 __all__ = [
     "ACCESS",

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from fastapi import Depends, Query
 
+from dicomnode.logbook import associations
+from dicomnode.logbook.associations import Ended, Search
 from dicomnode.web.doctor import Advice, Place, advise
 from dicomnode.web.site import Site
-from dicomnode.worklist import associations
-from dicomnode.worklist.associations import Ended, Search
 
 __all__ = ["Seen", "Wanted", "look", "troubles"]
 

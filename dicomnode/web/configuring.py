@@ -16,11 +16,12 @@ from dicomnode.config.load import digest_of
 from dicomnode.config.pipelines import MatchSettings
 from dicomnode.config.proposal import Changes, Proposal, names_of, said, writing
 from dicomnode.config.settings import NodeSettings
+from dicomnode.logbook import configurations, standing
 from dicomnode.web.access import Caller, note
 from dicomnode.web.installed import installed_models
 from dicomnode.web.site import Site
 from dicomnode.web.trying import Tried, try_rules
-from dicomnode.worklist import outbox, standing
+from dicomnode.worklist import outbox
 from dicomnode.worklist.recent import recent
 
 __all__ = [
@@ -135,9 +136,9 @@ def save(
         if not proposal.changes:
             return proposal
         if not proposal.elsewhere:  # else it cannot come into force
-            if standing.newest(tx) is None:
-                standing.remember(tx, proposal.before, "", "as it was found", now=here.now())
-            standing.remember(tx, proposal.after, caller.name, words, now=here.now())
+            if configurations.newest(tx) is None:
+                configurations.remember(tx, proposal.before, "", "as it was found", now=here.now())
+            configurations.remember(tx, proposal.after, caller.name, words, now=here.now())
         detail = ", ".join(sorted(proposal.changes)) + (f": {words}" if words else "")
         note(tx, here, caller, action, detail=detail)
         write(here.config, proposal.changes)
@@ -147,7 +148,7 @@ def save(
 def history(here: Site, *, before: int = 0, limit: int = 50) -> tuple[list[Version], bool]:
     """Versions, newest first, each compared with the one before it; are there more?"""
     with here.database.reading() as tx:
-        found = standing.listed(tx, before=before, limit=limit + 1)
+        found = configurations.listed(tx, before=before, limit=limit + 1)
     pairs = zip(found, [*found[1:], None], strict=False)
     versions = [_version(one, older) for one, older in pairs]
     return versions[:limit], len(found) > limit
@@ -156,12 +157,14 @@ def history(here: Site, *, before: int = 0, limit: int = 50) -> tuple[list[Versi
 def version(here: Site, number: int) -> Version:
     """A version by its number; NotFound where there is none."""
     with here.database.reading() as tx:
-        one = standing.of(tx, number)
-        older = next(iter(standing.listed(tx, before=number, limit=1)), None)
+        one = configurations.of(tx, number)
+        older = next(iter(configurations.listed(tx, before=number, limit=1)), None)
     return _version(one, older)
 
 
-def _version(one: standing.Configuration, older: standing.Configuration | None) -> Version:
+def _version(
+    one: configurations.Configuration, older: configurations.Configuration | None
+) -> Version:
     before = older.files if older else {}
     files = [
         name for name in sorted({*one.files, *before}) if one.files.get(name) != before.get(name)

@@ -8,9 +8,10 @@ from prometheus_client.core import GaugeMetricFamily as Gauge
 
 from dicomnode.config.load import Settings
 from dicomnode.errors import StoreError
+from dicomnode.logbook import standing
 from dicomnode.storage.database import Connection
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import measures, overview, standing, to_audit
+from dicomnode.worklist import measures, overview, to_audit
 
 __all__ = ["ALIVE", "OTHER", "free", "gauge", "known", "now_standing"]
 

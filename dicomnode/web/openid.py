@@ -26,7 +26,7 @@ from pydantic import BaseModel, ValidationError
 
 from dicomnode.config.openid import OpenIDSettings, is_safe
 from dicomnode.errors import AccountError
-from dicomnode.worklist.accounts import Role
+from dicomnode.people.accounts import Role
 
 __all__ = ["ANSWER", "Flow", "Identity", "Provider", "provider"]
 

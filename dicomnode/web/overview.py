@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dicomnode.config.load import Settings
+from dicomnode.logbook import standing
+from dicomnode.logbook.standing import Node, Sample
 from dicomnode.records import State
 from dicomnode.storage.database import Database
-from dicomnode.worklist import overview, standing
+from dicomnode.worklist import overview
 from dicomnode.worklist.overview import Count, Hour, ModelInUse, PeerStanding, Times
-from dicomnode.worklist.standing import Node, Sample
 
 __all__ = ["Machine", "NodeStanding", "Overview", "Overviews", "glance"]
 

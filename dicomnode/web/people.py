@@ -1,11 +1,11 @@
 """Changes of who may do what, each with its line in the audit trail; for pages and interface."""
 
+from dicomnode.people import accounts
+from dicomnode.people.accounts import Member, Role
 from dicomnode.storage.database import Connection
 from dicomnode.web import passwords
 from dicomnode.web.access import Caller, note
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts
-from dicomnode.worklist.accounts import Member, Role
 
 __all__ = ["add", "change", "demand_member", "log_out", "remove"]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from dicomnode.logbook.standing import Sample
 from dicomnode.worklist.overview import Hour
-from dicomnode.worklist.standing import Sample
 
 __all__ = ["HEIGHT", "WIDTH", "Bar", "Bars", "Lines", "Mark", "by_hour", "of_machine"]
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from dicomnode.logbook import audit
+from dicomnode.logbook.audit import Entry, Search
 from dicomnode.web.access import Caller, note
 from dicomnode.web.asked import Day
 from dicomnode.web.site import Site
-from dicomnode.worklist import audit
-from dicomnode.worklist.audit import Entry, Search
 
 __all__ = ["Wanted", "every", "look"]
 

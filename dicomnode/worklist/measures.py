@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dicomnode.logbook.tables import associations
 from dicomnode.records import DeliveryState, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import outbox
 from dicomnode.worklist.rows import last_image_at
-from dicomnode.worklist.tables import associations, deliveries, history, instances, jobs
+from dicomnode.worklist.tables import deliveries, history, instances, jobs
 
 __all__ = [
     "COUNTED",

@@ -11,9 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dicomnode.logbook import standing
 from dicomnode.records import DeliveryState, State
 from dicomnode.storage.database import Connection
-from dicomnode.worklist import outbox, standing
+from dicomnode.worklist import outbox
 from dicomnode.worklist.rows import is_newest, last_image_at
 from dicomnode.worklist.tables import deliveries, jobs, recalls, results, studies
 

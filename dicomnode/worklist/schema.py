@@ -7,10 +7,15 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from dicomnode.logbook import tables as logbook
+from dicomnode.people import tables as people
 from dicomnode.storage.database import Database, one_at_a_time
-from dicomnode.worklist.tables import metadata
+from dicomnode.worklist import tables
 
-__all__ = ["is_there", "upgrade"]
+__all__ = ["METADATA", "is_there", "upgrade"]
+
+#: Of every room that keeps rows; one history of migrations makes the tables of all of them.
+METADATA = (tables.metadata, people.metadata, logbook.metadata)
 
 
 def is_there(database: Database) -> bool:
@@ -23,7 +28,8 @@ def is_there(database: Database) -> bool:
     if database.url.get_backend_name() == "sqlite" and not file.is_file():
         return False
     with database.reading() as tx:
-        return metadata.tables.keys() <= set(sa.inspect(tx).get_table_names())
+        known = {name for each in METADATA for name in each.tables}
+        return known <= set(sa.inspect(tx).get_table_names())
 
 
 def upgrade(database: Database, to: str = "head") -> None:

@@ -10,18 +10,11 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from dicomnode.logbook.audit import Entry
+from dicomnode.logbook.tables import associations, audit, audit_places
 from dicomnode.records import DeliveryState
 from dicomnode.storage.database import Connection
-from dicomnode.worklist.audit import Entry
-from dicomnode.worklist.tables import (
-    associations,
-    audit,
-    audit_places,
-    history,
-    instances,
-    results,
-    studies,
-)
+from dicomnode.worklist.tables import history, instances, results, studies
 
 __all__ = [
     "Arrived",

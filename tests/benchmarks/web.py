@@ -22,12 +22,12 @@ from time import perf_counter, process_time
 from rich.console import Console
 from rich.table import Table
 
+from dicomnode.people.accounts import Role
 from dicomnode.records import State
 from dicomnode.storage.database import Database
 from dicomnode.web.overview import glance
 from dicomnode.web.site import Site
 from dicomnode.web.studies import as_query
-from dicomnode.worklist.accounts import Role
 from dicomnode.worklist.criteria import Wanted
 from dicomnode.worklist.schema import upgrade
 from dicomnode.worklist.search import search

@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from dicomnode.cli.main import app
 from dicomnode.config.load import load
+from dicomnode.logbook import audit
 from dicomnode.node.build import open_worklist
+from dicomnode.people import accounts
 from dicomnode.web import passwords
-from dicomnode.worklist import accounts, audit
 from tests.cli import call, configure, told
 
 KNOWN = "a good password"

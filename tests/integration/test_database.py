@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from dicomnode.errors import DatabaseAway
-from dicomnode.storage.database import Database, UTCDateTime, Words, insert_new
+from dicomnode.storage.columns import UTCDateTime, Words
+from dicomnode.storage.database import Database, insert_new
 from dicomnode.worklist import jobs
 from dicomnode.worklist.schema import upgrade
 from dicomnode.worklist.tables import studies

@@ -13,12 +13,12 @@ from dicomnode.audit.syslog import Syslog
 from dicomnode.config.current import Current
 from dicomnode.config.load import load
 from dicomnode.errors import AuditAway, DatabaseAway
+from dicomnode.logbook import audit
+from dicomnode.logbook.audit import Entry
 from dicomnode.node import auditing
 from dicomnode.node.auditing import Auditing, Follower
 from dicomnode.node.parts import Parts
 from dicomnode.storage.database import Database
-from dicomnode.worklist import audit
-from dicomnode.worklist.audit import Entry
 from tests.audit_schema import parse
 from tests.certificates import write_certificate
 from tests.cli import configure

@@ -9,11 +9,11 @@ import pytest
 from dicomnode import __version__
 from dicomnode.config.current import Current
 from dicomnode.config.load import load
+from dicomnode.logbook import configurations, standing
 from dicomnode.node.heartbeat import Heartbeat
 from dicomnode.node.machine import Load, Machine
 from dicomnode.node.takeover import Takeover
 from dicomnode.storage.database import Database
-from dicomnode.worklist import standing
 from tests.cli import configure
 from tests.fakes import LeavingDatabase
 from tests.running import until
@@ -100,7 +100,7 @@ def test_a_configuration_that_came_into_force_is_remembered_once(
         alive.heart.beat(NOW)
 
     with database.reading() as tx:
-        found = standing.listed(tx)
+        found = configurations.listed(tx)
     assert [each.files["node.toml"] for each in found] == [good + "[log]\n", good]
     assert {(each.user, each.note) for each in found} == {("", "")}
 
@@ -110,12 +110,12 @@ def test_one_that_the_page_wrote_stays_the_pages(database: Database, tmp_path: P
     alive.heart.beat(NOW)
     files = dict(load(alive.config).files) | {"node.toml": "[log]\n"}
     with database.transaction() as tx:
-        standing.remember(tx, files, "ada", "less talk", now=NOW)
+        configurations.remember(tx, files, "ada", "less talk", now=NOW)
         alive.edit("[log]\n")
     alive.heart.beat(NOW)
 
     with database.reading() as tx:
-        newest, _ = standing.listed(tx)
+        newest, _ = configurations.listed(tx)
     assert (newest.user, newest.note) == ("ada", "less talk")
 
 
@@ -150,7 +150,7 @@ def test_a_database_that_is_away_is_told_later(
 
     def said() -> bool:
         with database.reading() as tx:
-            return bool(standing.nodes_known(tx) and standing.listed(tx))
+            return bool(standing.nodes_known(tx) and configurations.listed(tx))
 
     until(said)
     stop.set()

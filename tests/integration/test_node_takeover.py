@@ -10,10 +10,10 @@ from pynetdicom.presentation import build_context
 from dicomnode.config.load import load
 from dicomnode.dicom.network import associate, echo
 from dicomnode.learn.synthetic import synthetic_dx
+from dicomnode.logbook import standing
+from dicomnode.logbook.standing import Node
 from dicomnode.node.build import open_worklist
 from dicomnode.records import State
-from dicomnode.worklist import standing
-from dicomnode.worklist.standing import Node
 from tests.factories import uid
 from tests.pacs import FakePacs, pacs
 from tests.running import RunningNode, node, until

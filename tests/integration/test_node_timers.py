@@ -9,11 +9,12 @@ import pytest
 
 from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import Cause, StoreError
+from dicomnode.logbook import standing
 from dicomnode.node.timers import Timers
 from dicomnode.records import Job, Peer, State
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, outbox, standing
+from dicomnode.worklist import jobs, outbox
 from tests.factories import STUDY_UID, make_dataset, make_peer, uid
 from tests.fakes import LeavingDatabase
 from tests.node import in_force, make_store, receive, study_history

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dicomnode.errors import DatabaseAway, Trouble
+from dicomnode.logbook import associations
+from dicomnode.logbook.associations import Ended
 from dicomnode.node import visitors as module
 from dicomnode.node.visitors import Visitors
 from dicomnode.records import Visit, VisitState
 from dicomnode.storage.database import Database
-from dicomnode.worklist import associations
-from dicomnode.worklist.associations import Ended
 from tests.fakes import LeavingDatabase
 from tests.running import until
 

@@ -11,11 +11,12 @@ from fastapi.testclient import TestClient
 from joserfc.jwk import RSAKey
 
 from dicomnode.config.load import load
+from dicomnode.logbook import audit
+from dicomnode.people import accounts, keys
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, audit, keys
-from dicomnode.worklist.accounts import Role
 from tests.cli import configure
 from tests.openid import CLIENT, SECRET, Provider, path_of, running
 from tests.web import client, nobody

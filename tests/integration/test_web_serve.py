@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from dicomnode.config.load import load
+from dicomnode.logbook import audit
+from dicomnode.people import accounts
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web import passwords
 from dicomnode.web.serve import serve
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, audit
-from dicomnode.worklist.accounts import Role
 from tests.pacs import free_port
 from tests.web import make_site
 

@@ -8,11 +8,11 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.node.build import open_worklist
+from dicomnode.people.accounts import Role
 from dicomnode.records import ResultKind, State
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.web.site import Site
 from dicomnode.worklist import history, results
-from dicomnode.worklist.accounts import Role
 from tests.factories import uid
 from tests.pacs import FakePacs, pacs
 from tests.running import RunningNode, node, until

@@ -3,9 +3,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from dicomnode.logbook import standing
 from dicomnode.records import DeliveryState, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Database
-from dicomnode.worklist import outbox, overview, recall, standing
+from dicomnode.worklist import outbox, overview, recall
 from dicomnode.worklist.tables import jobs
 from tests.factories import uid
 from tests.worklist import (

@@ -1,9 +1,10 @@
 """What an audit trail has to tell is read from the worklist by number, on both databases."""
 
+from dicomnode.logbook import audit
+from dicomnode.logbook.audit import Entry
 from dicomnode.records import Verdict
 from dicomnode.storage.database import Database
-from dicomnode.worklist import audit, outbox, to_audit
-from dicomnode.worklist.audit import Entry
+from dicomnode.worklist import outbox, to_audit
 from tests.factories import STUDY_UID
 from tests.worklist import NOW, after, delivered_job, enter, make_arrival, reported_job, say
 

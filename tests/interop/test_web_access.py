@@ -11,12 +11,13 @@ import pytest
 import uvicorn
 from playwright.sync_api import Page, expect
 
+from dicomnode.logbook import audit
+from dicomnode.people import accounts
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web import passwords
 from dicomnode.web.app import build_app
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, audit
-from dicomnode.worklist.accounts import Role
 from tests.browser import chromium
 from tests.openid import CLIENT, Provider, running
 from tests.pacs import free_port

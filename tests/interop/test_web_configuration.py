@@ -13,12 +13,12 @@ from playwright.sync_api import Page, expect
 
 from dicomnode.config.current import Followed
 from dicomnode.config.load import digest_of, load, read
+from dicomnode.logbook import standing
+from dicomnode.logbook.standing import Node
 from dicomnode.storage.database import Database
 from dicomnode.web.access import COOKIE
 from dicomnode.web.app import build_app
 from dicomnode.web.site import Site
-from dicomnode.worklist import standing
-from dicomnode.worklist.standing import Node
 from tests.browser import chromium
 from tests.interop.test_deliver_dcmtk import storescp
 from tests.pacs import free_port

@@ -17,12 +17,12 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
 )
 
+from dicomnode.people import accounts, keys
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.api.openapi import described
 from dicomnode.web.app import build_app
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, keys
-from dicomnode.worklist.accounts import Role
 from tests.factories import uid
 from tests.web import make_site
 from tests.worklist import delivered_job, failed_job, not_analysed_job, waiting_job

@@ -18,9 +18,10 @@ def module_name(path: Path) -> str:
 
 MODULES = [name for path in FILES if not (name := module_name(path)).endswith("__main__")]
 RUNNING = ("receive.server", "receive.intake", "deliver.sender", "dicom.network", "cli.main")
+KEEPING = tuple(f"dicomnode.{name}" for name in ("worklist", "people", "logbook", "storage"))
 LIGHT = [
     *(f"dicomnode.{name}" for name in RUNNING),
-    *(name for name in MODULES if name.startswith(("dicomnode.worklist", "dicomnode.storage"))),
+    *(name for name in MODULES if name.startswith(KEEPING)),
 ]
 
 

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from dicomnode.logbook.audit import Entry
 from dicomnode.web import trail
 from dicomnode.web.access import Administrator
 from dicomnode.web.asked import Before
 from dicomnode.web.site import Here
 from dicomnode.web.spreadsheet import as_csv
-from dicomnode.worklist.audit import Entry
 
 __all__ = ["Line", "Lines", "router"]
 

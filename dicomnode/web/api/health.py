@@ -8,11 +8,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from dicomnode.errors import DatabaseAway
+from dicomnode.logbook import standing
 from dicomnode.storage.database import Database
 from dicomnode.web.access import Anyone
 from dicomnode.web.gauges import ALIVE
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist import standing
 
 __all__ = ["Live", "Ready", "live", "ready", "router"]
 

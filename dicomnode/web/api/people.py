@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dicomnode.config.fields import Name
+from dicomnode.people import accounts
+from dicomnode.people.accounts import Member, Role
 from dicomnode.web import people
 from dicomnode.web.access import Administrator, Viewer
 from dicomnode.web.passwords import SHORTEST
 from dicomnode.web.site import Here
-from dicomnode.worklist import accounts
-from dicomnode.worklist.accounts import Member, Role
 
 __all__ = ["Change", "Me", "NewPerson", "Person", "router"]
 

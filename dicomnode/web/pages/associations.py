@@ -3,13 +3,13 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
+from dicomnode.logbook.associations import Search
 from dicomnode.web.access import Caller, Viewer
 from dicomnode.web.asked import Before, query_of
 from dicomnode.web.associations import Wanted, look, troubles
 from dicomnode.web.live import live
 from dicomnode.web.rendering import page, text_of
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist.associations import Search
 
 __all__ = ["router"]
 

@@ -3,12 +3,13 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from dicomnode.logbook import audit
+from dicomnode.people import accounts
 from dicomnode.web import trail
 from dicomnode.web.access import Administrator
 from dicomnode.web.asked import Before, query_of
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here
-from dicomnode.worklist import accounts, audit
 
 __all__ = ["router"]
 

@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from dicomnode.people import accounts, sessions
+from dicomnode.people.accounts import User
 from dicomnode.storage.database import Connection
 from dicomnode.web import passwords
 from dicomnode.web.access import Anyone, Viewer, cookie_name, note, session_limits, stranger
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist import accounts, sessions
-from dicomnode.worklist.accounts import User
 
 __all__ = ["inside", "log_in_here", "login_page", "router", "set_cookie"]
 

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dicomnode.errors import AccountError
+from dicomnode.people import accounts, keys, sessions
+from dicomnode.people.accounts import Role
 from dicomnode.web import passwords
 from dicomnode.web.access import Caller, Viewer, cookie_name, note
 from dicomnode.web.asked import Day, Number
 from dicomnode.web.pages.login import log_in_here, set_cookie
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist import accounts, keys, sessions
-from dicomnode.worklist.accounts import Role
 
 __all__ = ["router"]
 

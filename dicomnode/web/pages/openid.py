@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from dicomnode.errors import AccountError, NotFound
+from dicomnode.people import accounts, keys
+from dicomnode.people.accounts import Role, User
 from dicomnode.storage.database import Connection
 from dicomnode.web.access import Anyone, cookie_name, note, stranger
 from dicomnode.web.openid import ANSWER, Flow, Identity, Provider, provider
 from dicomnode.web.pages.login import inside, log_in_here, login_page, set_cookie
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist import accounts, keys
-from dicomnode.worklist.accounts import Role, User
 
 __all__ = ["router"]
 

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dicomnode.errors import AccountError
+from dicomnode.people import accounts, keys, sessions
+from dicomnode.people.accounts import Role
 from dicomnode.web import people
 from dicomnode.web.access import Administrator, Caller
 from dicomnode.web.passwords import SHORTEST
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist import accounts, keys, sessions
-from dicomnode.worklist.accounts import Role
 
 __all__ = ["router"]
 

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from dicomnode.worklist.tables import metadata
+from dicomnode.worklist.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=METADATA,
     render_as_batch=True,  # SQLite alters a table by copying it
     transactional_ddl=True,
 )

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
+from dicomnode.people import accounts, sessions
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.access import COOKIE
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, sessions
-from dicomnode.worklist.accounts import Role
 from tests.web import client, make_site, nobody
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from dicomnode.errors import NotFound, WrongStep
+from dicomnode.logbook import audit
+from dicomnode.people.accounts import Role
 from dicomnode.records import State
 from dicomnode.storage.database import Connection, Database
 from dicomnode.web import acting
 from dicomnode.web.access import Caller
 from dicomnode.web.site import Site
-from dicomnode.worklist import audit, history, jobs
-from dicomnode.worklist.accounts import Role
+from dicomnode.worklist import history, jobs
 from tests.factories import STUDY_UID, uid
 from tests.web import client, make_site
 from tests.worklist import PIPELINE, delivered_job, failed_job, ready_job, undelivered_job

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from dicomnode.errors import Trouble
+from dicomnode.logbook import associations
+from dicomnode.logbook.associations import Ended
+from dicomnode.people.accounts import Role
 from dicomnode.records import Visit, VisitState
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
-from dicomnode.worklist import associations
-from dicomnode.worklist.accounts import Role
-from dicomnode.worklist.associations import Ended
 from tests.web import client, make_site, nobody
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from dicomnode.logbook import audit
+from dicomnode.logbook.audit import Entry
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
-from dicomnode.worklist import audit
-from dicomnode.worklist.audit import Entry
 from tests.web import client, make_site
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

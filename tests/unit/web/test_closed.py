@@ -11,12 +11,12 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from starlette.routing import BaseRoute, Mount
 
+from dicomnode.logbook import audit
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.access import ACCESS, COOKIE
 from dicomnode.web.app import build_app
 from dicomnode.web.site import Site
-from dicomnode.worklist import audit
-from dicomnode.worklist.accounts import Role
 from tests.web import client, make_site, nobody
 
 SAFE = ("GET", "HEAD")

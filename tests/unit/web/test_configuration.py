@@ -11,11 +11,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dicomnode.config.load import digest_of, load, read
+from dicomnode.logbook import audit, configurations, standing
+from dicomnode.logbook.standing import Node
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
-from dicomnode.worklist import audit, standing
-from dicomnode.worklist.accounts import Role
-from dicomnode.worklist.standing import Node
 from tests.factories import make_dataset, make_part10
 from tests.pacs import free_port, listening, pacs
 from tests.web import client, make_site
@@ -154,7 +154,7 @@ def test_what_is_confirmed_is_saved_with_every_comment_kept_and_noted(
     )
     assert trail(site)[0] == "administrator configuration.saved peers/pacs.toml: moved"
     with site.database.reading() as tx:
-        new, old = standing.listed(tx)
+        new, old = configurations.listed(tx)
     assert (new.user, new.note, old.user) == ("administrator", "moved", "")
     assert new.files == read(site.config)
     assert old.files["peers/pacs.toml"] == PACS
@@ -268,7 +268,7 @@ def test_wrong_files_are_mended_one_by_one(site: Site, browser: TestClient) -> N
     assert confirm(browser, review) == 303
     assert pacs_file(site) == PACS
     with site.database.reading() as tx:
-        assert standing.newest(tx) is None, "it cannot be in force yet"
+        assert configurations.newest(tx) is None, "it cannot be in force yet"
     assert (
         confirm(browser, look(browser, "/configuration/node", do="review", log__level="INFO"))
         == 303

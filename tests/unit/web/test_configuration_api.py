@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dicomnode.config.load import load, read
+from dicomnode.logbook import configurations
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
-from dicomnode.worklist import standing
-from dicomnode.worklist.accounts import Role
 from tests.pacs import free_port, pacs
 from tests.web import client, make_site
 from tests.worklist import NOW
@@ -80,7 +80,10 @@ def test_a_peer_is_made_read_changed_and_removed(site: Site, script: TestClient)
     assert script.delete("/api/peers/xray").status_code == 204
     assert script.delete("/api/peers/xray").status_code == 404
     with site.database.reading() as tx:
-        assert [each.note for each in standing.listed(tx)][-2:] == ["new room", "as it was found"]
+        assert [each.note for each in configurations.listed(tx)][-2:] == [
+            "new room",
+            "as it was found",
+        ]
 
 
 def test_what_a_script_changes_keeps_every_comment(site: Site, script: TestClient) -> None:

@@ -10,11 +10,11 @@ import pytest
 from fastapi import HTTPException
 
 from dicomnode.errors import DatabaseAway, DicomnodeError, NotFound
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web import live
 from dicomnode.web.access import Caller
 from dicomnode.web.streams import Streams
-from dicomnode.worklist.accounts import Role
 from tests.web import make_site
 
 CALLER = Caller(name="ada", role=Role.VIEWER, address="", csrf="of this session")

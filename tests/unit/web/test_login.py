@@ -8,14 +8,15 @@ from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
+from dicomnode.logbook import audit
+from dicomnode.people import accounts
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web import app as application
 from dicomnode.web import passwords
 from dicomnode.web.access import COOKIE, Operator
 from dicomnode.web.headers import MAX_BODY_BYTES
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, audit
-from dicomnode.worklist.accounts import Role
 from tests.web import client, make_site, nobody
 
 KNOWN = "a good password"

@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from dicomnode.logbook import associations, audit, standing
+from dicomnode.logbook.associations import Ended
+from dicomnode.logbook.audit import Entry
+from dicomnode.logbook.standing import Node, Sample
+from dicomnode.people import accounts, keys
+from dicomnode.people.accounts import Role
 from dicomnode.records import Verdict, Visit, VisitState
 from dicomnode.storage.database import Database
 from dicomnode.web.app import build_app
 from dicomnode.web.measures import Measures
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, associations, audit, keys, outbox, standing, to_audit
-from dicomnode.worklist.accounts import Role
-from dicomnode.worklist.associations import Ended
-from dicomnode.worklist.audit import Entry
-from dicomnode.worklist.standing import Node, Sample
+from dicomnode.worklist import outbox, to_audit
 from tests.fakes import LeavingDatabase
 from tests.web import client, make_site, nobody
 from tests.worklist import (

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from dicomnode.logbook import audit
+from dicomnode.people import accounts, keys, sessions
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.access import COOKIE
 from dicomnode.web.site import Site
-from dicomnode.worklist import accounts, audit, keys, sessions
-from dicomnode.worklist.accounts import Role
 from tests.web import client, make_site, nobody
 
 KNOWN = "a good password"

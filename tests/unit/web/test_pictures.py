@@ -13,14 +13,15 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, UltrasoundMultiFrameImageStorage
 
 from dicomnode.errors import NotAnalysable, StoreError
+from dicomnode.logbook import audit
+from dicomnode.people.accounts import Role
 from dicomnode.records import ResultKind
 from dicomnode.storage.database import Database
 from dicomnode.web import pictures
 from dicomnode.web.pictures import Pictures
 from dicomnode.web.seen import Seen
 from dicomnode.web.site import Site
-from dicomnode.worklist import arrivals, audit
-from dicomnode.worklist.accounts import Role
+from dicomnode.worklist import arrivals
 from tests.answered import PATIENT, answer, image_of, keep_image, make_image, result_of
 from tests.factories import STUDY_UID, make_dataset, make_part10, uid, write_part10
 from tests.web import client, make_site, nobody

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from dicomnode.logbook import audit
+from dicomnode.people.accounts import Role
 from dicomnode.records import State
 from dicomnode.storage.database import Database
 from dicomnode.web import studies
 from dicomnode.web.site import Site
-from dicomnode.worklist import audit, jobs
-from dicomnode.worklist.accounts import Role
+from dicomnode.worklist import jobs
 from tests.factories import uid
 from tests.web import client, make_site, nobody
 from tests.worklist import after, delivered_job, failed_job, waiting_job

@@ -4,13 +4,14 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from dicomnode.logbook import audit
+from dicomnode.people.accounts import Role
 from dicomnode.records import Job, ResultKind, Verdict
 from dicomnode.storage.database import Database
 from dicomnode.web.access import Caller
 from dicomnode.web.pages.study import _Follower
 from dicomnode.web.site import Site
-from dicomnode.worklist import audit, by_hand, outbox, queue, retention
-from dicomnode.worklist.accounts import Role
+from dicomnode.worklist import by_hand, outbox, queue, retention
 from tests.answered import PATIENT, answer, image_of, make_image, result_of
 from tests.factories import STUDY_UID, uid
 from tests.web import client, make_site

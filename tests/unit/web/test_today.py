@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.logbook import standing
+from dicomnode.logbook.standing import Node, Sample
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web import plots
 from dicomnode.web.access import Caller
 from dicomnode.web.overview import Overviews
 from dicomnode.web.pages import today
 from dicomnode.web.site import Site
-from dicomnode.worklist import standing
-from dicomnode.worklist.accounts import Role
 from dicomnode.worklist.overview import Hour
-from dicomnode.worklist.standing import Node, Sample
 from tests.factories import uid
 from tests.web import client, make_site
 from tests.worklist import delivered_job, failed_job, undelivered_job, waiting_job

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.logbook import audit
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
 from dicomnode.web.trials import Trials, spool_uploads
-from dicomnode.worklist import audit, jobs
-from dicomnode.worklist.accounts import Role
+from dicomnode.worklist import jobs
 from tests.factories import make_dataset, make_part10
 from tests.running import until
 from tests.web import client, make_site, nobody

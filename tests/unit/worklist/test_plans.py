@@ -7,9 +7,10 @@ from datetime import UTC, date, datetime
 import pytest
 import sqlalchemy as sa
 
+from dicomnode.logbook import audit
 from dicomnode.records import State
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import audit, criteria, outbox, overview, search
+from dicomnode.worklist import criteria, outbox, overview, search
 from dicomnode.worklist.criteria import Wanted
 from dicomnode.worklist.search import Place
 from dicomnode.worklist.tables import jobs

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from dicomnode.storage.database import UTCDateTime, Words
+from dicomnode.storage.columns import UTCDateTime, Words
 
 revision = "0001"
 down_revision = None

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from dicomnode.storage.database import Words
+from dicomnode.storage.columns import Words
 
 revision = "0006"
 down_revision = "0005"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from dicomnode.storage.database import UTCDateTime
+from dicomnode.storage.columns import UTCDateTime
 
 revision = "0009"
 down_revision = "0008"

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from dicomnode.config.fields import Name
 from dicomnode.errors import AccountError, NotFound
+from dicomnode.people.tables import sessions, tokens, users
 from dicomnode.storage.database import Connection, insert_new, one_at_a_time
-from dicomnode.worklist.tables import sessions, tokens, users
 
 __all__ = [
     "Member",

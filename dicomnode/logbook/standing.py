@@ -1,7 +1,4 @@
-"""How things stand: the node, its machine, its peers, and the configurations that were in force.
-
-The node writes this about itself and the page reads it; the page writes the configurations too.
-"""
+"""How things stand: the node, its machine and its peers. The node writes it, the page reads it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,24 +6,17 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from dicomnode.config.load import digest_of
-from dicomnode.errors import NotFound
-from dicomnode.storage.database import Connection, one_at_a_time
-from dicomnode.worklist.tables import configurations, nodes, peer_health, samples
+from dicomnode.logbook.tables import nodes, peer_health, samples
+from dicomnode.storage.database import Connection
 
 __all__ = [
-    "Configuration",
     "Node",
     "PeerHealth",
     "Sample",
     "add_sample",
     "echoed",
-    "listed",
-    "newest",
     "nodes_known",
-    "of",
     "peers",
-    "remember",
     "report",
     "samples_since",
 ]
@@ -70,18 +60,6 @@ class PeerHealth:
     heard_at: datetime | None  #: when it last did
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
-    """One set of files that was in force."""
-
-    id: int
-    at: datetime
-    user: str  #: who saved it; empty: by hand, in the files
-    note: str
-    digest: str  #: as `config.load.digest_of`
-    files: Mapping[str, str]  #: texts by name, such as peers/pacs.toml
-
-
 def report(tx: Connection, node: Node) -> None:
     """Say how a node stands; one that has not been seen for a week is forgotten."""
     row = asdict(node) | {"mistakes": list(node.mistakes), "restart": list(node.restart)}
@@ -120,45 +98,6 @@ def peers(tx: Connection) -> dict[str, PeerHealth]:
     """How each peer that was ever asked answered, by name; the configuration says who counts."""
     rows = tx.execute(sa.select(peer_health)).mappings()
     return {row["peer"]: PeerHealth(**row) for row in rows}
-
-
-def remember(
-    tx: Connection, files: Mapping[str, str], user: str, note: str, *, now: datetime
-) -> None:
-    """Write down a configuration, unless it is the newest one already.
-
-    Who changes the files calls this first and writes them in the same transaction: the node, which
-    calls it when it finds them, waits for its end, and then there is nothing left to write down.
-    """
-    one_at_a_time(tx, "configurations")
-    digest = digest_of(files)
-    last = sa.select(configurations.c.digest).order_by(configurations.c.id.desc()).limit(1)
-    if tx.execute(last).scalar_one_or_none() == digest:
-        return
-    row = {"at": now, "user": user, "note": note, "digest": digest, "files": dict(files)}
-    tx.execute(sa.insert(configurations).values(row))
-
-
-def newest(tx: Connection) -> Configuration | None:
-    """The configuration that was written down last."""
-    return next(iter(listed(tx, limit=1)), None)
-
-
-def listed(tx: Connection, *, before: int = 0, limit: int = 50) -> list[Configuration]:
-    """Configurations, newest first; those before the one of a number."""
-    wanted = sa.select(configurations).order_by(configurations.c.id.desc()).limit(limit)
-    if before:
-        wanted = wanted.where(configurations.c.id < before)
-    return [Configuration(**row) for row in tx.execute(wanted).mappings()]
-
-
-def of(tx: Connection, number: int) -> Configuration:
-    """The configuration of this number; NotFound where there is none."""
-    wanted = sa.select(configurations).where(configurations.c.id == number)
-    row = tx.execute(wanted).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"there is no configuration {number}")
-    return Configuration(**row)
 
 
 def _put(tx: Connection, table: sa.Table, key: sa.Column[str], row: Mapping[str, object]) -> None:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dicomnode.errors import Trouble
+from dicomnode.logbook import associations
+from dicomnode.logbook.associations import Ended, Search
 from dicomnode.records import Visit, VisitState
 from dicomnode.storage.database import Database
-from dicomnode.worklist import associations
-from dicomnode.worklist.associations import Ended, Search
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from dicomnode.errors import AccountError
+from dicomnode.people.accounts import Role, User, made
+from dicomnode.people.sessions import sha256
+from dicomnode.people.tables import tokens, users
 from dicomnode.storage.database import Connection
-from dicomnode.worklist.accounts import Role, User, made
-from dicomnode.worklist.sessions import sha256
-from dicomnode.worklist.tables import tokens, users
 
 __all__ = ["Key", "Use", "make", "of", "revoke", "revoke_all", "touch", "whose"]
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from dicomnode.people.accounts import User, made
+from dicomnode.people.tables import sessions, users
 from dicomnode.storage.database import Connection
-from dicomnode.worklist.accounts import User, made
-from dicomnode.worklist.tables import sessions, users
 
 __all__ = ["Open", "Session", "begin", "close", "end", "of", "sha256", "tidy", "touch", "whose"]
 

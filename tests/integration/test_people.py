@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dicomnode.errors import AccountError, NotFound
+from dicomnode.logbook import audit
+from dicomnode.logbook.audit import Entry, Search
+from dicomnode.people import accounts, keys, sessions
+from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
-from dicomnode.worklist import accounts, audit, keys, sessions
-from dicomnode.worklist.accounts import Role
-from dicomnode.worklist.audit import Entry, Search
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

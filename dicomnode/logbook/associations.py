@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from dicomnode.errors import Trouble
+from dicomnode.logbook.tables import associations
 from dicomnode.records import Visit, VisitState
 from dicomnode.storage.database import Connection
-from dicomnode.worklist.tables import associations
 
 __all__ = ["KEPT", "MOST", "Ended", "Group", "Search", "forget", "listed", "troubles", "write"]
 

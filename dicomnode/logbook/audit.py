@@ -6,8 +6,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dicomnode.errors import NotFound
+from dicomnode.logbook.tables import audit
 from dicomnode.storage.database import Connection, distinct
-from dicomnode.worklist.tables import audit
 
 __all__ = ["Entry", "Search", "actions", "listed", "note"]
 

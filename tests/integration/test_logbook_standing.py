@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from dicomnode.errors import NotFound
+from dicomnode.logbook import configurations, standing
+from dicomnode.logbook.standing import Node, PeerHealth, Sample
 from dicomnode.storage.database import Database
-from dicomnode.worklist import standing
-from dicomnode.worklist.standing import Node, PeerHealth, Sample
 from tests.worklist import NOW, after
 
 NODE = Node(
@@ -73,13 +73,13 @@ def test_a_peer_that_stops_hearing_us_was_heard_before(database: Database) -> No
 
 def test_a_configuration_is_remembered_whole_and_once(database: Database) -> None:
     with database.transaction() as tx:
-        assert standing.newest(tx) is None
-        standing.remember(tx, FILES, "ada", "a peer", now=NOW)
-        standing.remember(tx, dict(reversed(FILES.items())), "", "", now=after(1))
+        assert configurations.newest(tx) is None
+        configurations.remember(tx, FILES, "ada", "a peer", now=NOW)
+        configurations.remember(tx, dict(reversed(FILES.items())), "", "", now=after(1))
 
-        (only,) = standing.listed(tx)
+        (only,) = configurations.listed(tx)
         assert (only.user, only.note, only.at, only.files) == ("ada", "a peer", NOW, FILES)
-        assert standing.newest(tx) == standing.of(tx, only.id) == only
+        assert configurations.newest(tx) == configurations.of(tx, only.id) == only
 
 
 def test_what_was_in_force_before_is_remembered_again_when_it_comes_back(
@@ -87,13 +87,13 @@ def test_what_was_in_force_before_is_remembered_again_when_it_comes_back(
 ) -> None:
     with database.transaction() as tx:
         for second, files in enumerate((FILES, FILES | {"node.toml": "[log]"}, FILES)):
-            standing.remember(tx, files, "", "", now=after(second))
+            configurations.remember(tx, files, "", "", now=after(second))
 
-        third, second_, first = standing.listed(tx)
+        third, second_, first = configurations.listed(tx)
         assert third.digest == first.digest != second_.digest
-        assert standing.listed(tx, before=third.id, limit=1) == [second_]
+        assert configurations.listed(tx, before=third.id, limit=1) == [second_]
 
 
 def test_a_configuration_that_is_not_there_is_said(database: Database) -> None:
     with database.reading() as tx, pytest.raises(NotFound, match="no configuration 7"):
-        standing.of(tx, 7)
+        configurations.of(tx, 7)
