@@ -23,9 +23,9 @@ class Deed:
 
     at: datetime
     user: str  #: empty where nobody was logged in
-    address: str
-    action: str
-    done: bool
+    address: str  #: of the browser or script
+    action: str  #: such as study.seen, peer.saved, login
+    done: bool = True  #: else it was refused
     study_uid: str = ""
     patient_id: str = ""
     detail: str = ""

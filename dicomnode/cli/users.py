@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from dicomnode.audit.events import Deed
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
@@ -174,7 +175,7 @@ def _note(tx: Connection, action: str, detail: str) -> None:
     """Nobody is logged in here; who has the machine's shell is told by its account."""
     by = pwd.getpwuid(os.getuid()).pw_name
     words = f"{detail}; by {by} with the command line"
-    audit.note(tx, audit.Entry(at=_now(), user="", address="", action=action, detail=words))
+    audit.note(tx, Deed(at=_now(), user="", address="", action=action, detail=words))
 
 
 def _now() -> datetime:

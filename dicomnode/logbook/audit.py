@@ -1,29 +1,16 @@
 """Who did what, and who looked at whose data: written down, read, never changed (PS3.15 A.5)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
+from dicomnode.audit.events import Deed
 from dicomnode.errors import NotFound
 from dicomnode.logbook.tables import audit
 from dicomnode.storage.database import Connection, distinct
 
-__all__ = ["Entry", "Search", "actions", "listed", "note"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line."""
-
-    at: datetime
-    user: str  #: empty where nobody was logged in
-    address: str  #: of the browser or script
-    action: str  #: such as study.seen, peer.saved, login
-    done: bool = True  #: else it was refused
-    study_uid: str = ""
-    patient_id: str = ""
-    detail: str = ""
+__all__ = ["Search", "actions", "listed", "note"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +24,14 @@ class Search:
     until: datetime | None = None  #: lines before it
 
 
-def note(tx: Connection, entry: Entry) -> None:
+def note(tx: Connection, deed: Deed) -> None:
     """Write a line."""
-    names = ("at", "user", "address", "action", "done", "study_uid", "patient_id", "detail")
-    tx.execute(sa.insert(audit).values({name: getattr(entry, name) for name in names}))
+    tx.execute(sa.insert(audit).values(asdict(deed)))
 
 
 def listed(
     tx: Connection, search: Search | None = None, *, before: int = 0, limit: int = 100
-) -> list[tuple[int, Entry]]:
+) -> list[tuple[int, Deed]]:
     """Lines with their numbers, newest first; those that follow the line of a number.
 
     Raises:
@@ -60,7 +46,7 @@ def listed(
     for condition in _conditions(search or Search()):
         wanted = wanted.where(condition)
     rows = [dict(row) for row in tx.execute(wanted).mappings()]
-    return [(row.pop("id"), Entry(**row)) for row in rows]
+    return [(row.pop("id"), Deed(**row)) for row in rows]
 
 
 def actions(tx: Connection) -> list[str]:

@@ -22,7 +22,6 @@ from dicomnode.config.auditing import SyslogSettings
 from dicomnode.config.current import Current
 from dicomnode.errors import AuditAway, DatabaseAway
 from dicomnode.logbook import audit
-from dicomnode.logbook.audit import Entry
 from dicomnode.node.parts import Part
 from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import to_audit
@@ -118,7 +117,7 @@ class Follower:
     def _read(self, tx: Connection, place: Place, now: datetime) -> tuple[list[Message], bool]:
         deeds = to_audit.deeds(tx, place.deeds.after, place.deeds.missing, limit=_AT_ONCE)
         place.deeds.read([number for number, _ in deeds], now=now)
-        messages = [deed_message(_deed(entry), self._source) for _, entry in deeds]
+        messages = [deed_message(deed, self._source) for _, deed in deeds]
         count = self._gather(tx, place, now)
         over = place.over(self._is_open, now=now)
         whose = to_audit.who(tx, (each.study_uid for each in over))
@@ -229,10 +228,10 @@ class Auditing:
             self._last_word.set()
 
     def _note(self, action: str) -> bool:
-        entry = Entry(at=datetime.now(UTC), user="", address="", action=action, detail=self._holder)
+        deed = Deed(at=datetime.now(UTC), user="", address="", action=action, detail=self._holder)
         try:
             with self._database.transaction() as tx:
-                audit.note(tx, entry)
+                audit.note(tx, deed)
         except DatabaseAway as error:
             log.warning("audit.waiting", extra={"problem": action, "error": str(error)})
             return False
@@ -247,17 +246,4 @@ def _collector(rules: SyslogSettings) -> Collector:
         ca=rules.ca,
         certificate=rules.certificate,
         key=rules.key,
-    )
-
-
-def _deed(entry: Entry) -> Deed:
-    return Deed(
-        at=entry.at,
-        user=entry.user,
-        address=entry.address,
-        action=entry.action,
-        done=entry.done,
-        study_uid=entry.study_uid,
-        patient_id=entry.patient_id,
-        detail=entry.detail,
     )

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import Depends, HTTPException, Request
 from starlette.concurrency import run_in_threadpool
 
+from dicomnode.audit.events import Deed
 from dicomnode.logbook import audit
 from dicomnode.people import keys, sessions
 from dicomnode.people.accounts import Role
@@ -185,7 +186,7 @@ def note(
     """Write into the audit trail what a caller did, in the transaction that does it."""
     if caller.key is not None:
         detail = f"{detail}; by key {caller.key}".removeprefix("; ")
-    entry = audit.Entry(
+    deed = Deed(
         at=here.now(),
         user=caller.name,
         address=caller.address,
@@ -195,7 +196,7 @@ def note(
         patient_id=patient_id,
         detail=detail,
     )
-    audit.note(tx, entry)
+    audit.note(tx, deed)
 
 
 def _anyone(request: Request) -> None:

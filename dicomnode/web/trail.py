@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from dicomnode.audit.events import Deed
 from dicomnode.logbook import audit
-from dicomnode.logbook.audit import Entry, Search
+from dicomnode.logbook.audit import Search
 from dicomnode.web.access import Caller, note
 from dicomnode.web.asked import Day
 from dicomnode.web.site import Site
@@ -40,7 +41,7 @@ Wanted = Annotated[Search, Depends(_wanted)]
 
 def look(
     here: Site, caller: Caller, wanted: Search, *, before: int = 0, limit: int = 100
-) -> list[tuple[int, Entry]]:
+) -> list[tuple[int, Deed]]:
     """Lines, newest first; the first of several looks is noted."""
     with here.database.transaction() as tx:
         found = audit.listed(tx, wanted, before=before, limit=limit)
@@ -49,14 +50,14 @@ def look(
     return found
 
 
-def every(here: Site, caller: Caller, wanted: Search) -> Iterator[tuple[int, Entry]]:
+def every(here: Site, caller: Caller, wanted: Search) -> Iterator[tuple[int, Deed]]:
     """All lines that are wanted, in pieces: however many there are."""
     with here.database.transaction() as tx:
         note(tx, here, caller, "audit.exported", detail=_words(wanted))
     return _pieces(here, wanted)
 
 
-def _pieces(here: Site, wanted: Search) -> Iterator[tuple[int, Entry]]:
+def _pieces(here: Site, wanted: Search) -> Iterator[tuple[int, Deed]]:
     before = 0
     while True:
         with here.database.reading() as tx:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from dicomnode.logbook.audit import Entry
+from dicomnode.audit.events import Deed
 from dicomnode.logbook.tables import associations, audit, audit_places
 from dicomnode.records import DeliveryState
 from dicomnode.storage.database import Connection
@@ -99,11 +99,11 @@ def behind(tx: Connection, sink: str) -> int:
 
 def deeds(
     tx: Connection, after: int, also: Collection[int], *, limit: int
-) -> list[tuple[int, Entry]]:
+) -> list[tuple[int, Deed]]:
     """Lines of the table `audit` after a number, and those of some numbers before it, in order."""
     wanted = sa.select(audit).where(_after(audit, after, also)).order_by(audit.c.id).limit(limit)
     rows = [dict(row) for row in tx.execute(wanted).mappings()]
-    return [(row.pop("id"), Entry(**row)) for row in rows]
+    return [(row.pop("id"), Deed(**row)) for row in rows]
 
 
 def arrived(tx: Connection, after: int, *, limit: int) -> list[tuple[int, Arrived]]:

@@ -8,13 +8,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from dicomnode.audit import syslog
+from dicomnode.audit.events import Deed
 from dicomnode.audit.message import Message, Source, as_xml
 from dicomnode.audit.syslog import Syslog
 from dicomnode.config.current import Current
 from dicomnode.config.load import load
 from dicomnode.errors import AuditAway, DatabaseAway
 from dicomnode.logbook import audit
-from dicomnode.logbook.audit import Entry
 from dicomnode.node import auditing
 from dicomnode.node.auditing import Auditing, Follower
 from dicomnode.node.parts import Parts
@@ -60,7 +60,7 @@ def _event(root: ET.Element) -> str:
 
 def note(database: Database, action: str, detail: str = "") -> None:
     with database.transaction() as tx:
-        entry = Entry(at=NOW, user="ada", address="10.0.0.7", action=action, detail=detail)
+        entry = Deed(at=NOW, user="ada", address="10.0.0.7", action=action, detail=detail)
         audit.note(tx, entry)
 
 
@@ -155,7 +155,7 @@ def test_a_line_whose_transaction_ends_late_is_told_too(postgres_url: str, tmp_p
     follows = follower(database, tmp_path, ear)
     note(database, "login")
     with database.transaction() as slow:
-        audit.note(slow, Entry(at=NOW, user="ada", address="", action="user.added"))
+        audit.note(slow, Deed(at=NOW, user="ada", address="", action="user.added"))
         note(database, "logout")
         follows.follow(NOW)
         assert ear.told == ["login", "logout"]
@@ -244,7 +244,7 @@ def test_who_is_away_from_the_first_hears_what_came_meanwhile_in_order_of_time(
         follows.follow(NOW)
     with database.transaction() as tx:
         enter(tx, 1, now=after(1))
-        late = Entry(at=after(30), user="ada", address="10.0.0.7", action="logout")
+        late = Deed(at=after(30), user="ada", address="10.0.0.7", action="logout")
         audit.note(tx, late)
     ear.away = False
 

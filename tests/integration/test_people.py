@@ -3,9 +3,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dicomnode.audit.events import Deed
 from dicomnode.errors import AccountError, NotFound
 from dicomnode.logbook import audit
-from dicomnode.logbook.audit import Entry, Search
+from dicomnode.logbook.audit import Search
 from dicomnode.people import accounts, keys, sessions
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
@@ -94,7 +95,7 @@ def test_the_trail_is_searched(people: Database) -> None:
         for number in range(6):
             at = NOW + number * HOUR
             user, action = f"u{number % 2}", f"a{number % 3}"
-            audit.note(tx, Entry(at=at, user=user, address="", action=action, study_uid="1.2"))
+            audit.note(tx, Deed(at=at, user=user, address="", action=action, study_uid="1.2"))
         found = audit.listed(tx, Search(user="u1", since=NOW + HOUR, until=NOW + 5 * HOUR))
         assert [number for number, _ in found] == [4, 2]
         assert audit.actions(tx) == ["a0", "a1", "a2"]

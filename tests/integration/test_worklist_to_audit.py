@@ -1,7 +1,7 @@
 """What an audit trail has to tell is read from the worklist by number, on both databases."""
 
+from dicomnode.audit.events import Deed
 from dicomnode.logbook import audit
-from dicomnode.logbook.audit import Entry
 from dicomnode.records import Verdict
 from dicomnode.storage.database import Database
 from dicomnode.worklist import outbox, to_audit
@@ -11,7 +11,7 @@ from tests.worklist import NOW, after, delivered_job, enter, make_arrival, repor
 
 def note(database: Database, action: str) -> None:
     with database.transaction() as tx:
-        audit.note(tx, Entry(at=NOW, user="ada", address="", action=action))
+        audit.note(tx, Deed(at=NOW, user="ada", address="", action=action))
 
 
 def test_deeds_are_read_in_order_after_a_number_and_late_ones_by_theirs(

@@ -1,5 +1,6 @@
 """The audit trail."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from dicomnode.logbook.audit import Entry
+from dicomnode.audit.events import Deed
 from dicomnode.web import trail
 from dicomnode.web.access import Administrator
 from dicomnode.web.asked import Before
@@ -51,7 +52,7 @@ def list_audit(
     """Who did what, newest first."""
     found = trail.look(here, caller, wanted, before=before, limit=limit)
     return Lines(
-        lines=[_line(number, entry) for number, entry in found],
+        lines=[_line(number, deed) for number, deed in found],
         next=found[-1][0] if len(found) == limit else None,
     )
 
@@ -64,23 +65,13 @@ def list_audit(
 def export_audit(here: Here, caller: Administrator, wanted: trail.Wanted) -> StreamingResponse:
     """The same as a table, whole."""
     lines = trail.every(here, caller, wanted)
-    rows = (_row(number, entry) for number, entry in lines)
+    rows = (_row(number, deed) for number, deed in lines)
     return as_csv("audit.csv", list(Line.model_fields), rows)
 
 
-def _line(number: int, entry: Entry) -> Line:
-    return Line(
-        id=number,
-        at=entry.at,
-        user=entry.user,
-        address=entry.address,
-        action=entry.action,
-        done=entry.done,
-        study_uid=entry.study_uid,
-        patient_id=entry.patient_id,
-        detail=entry.detail,
-    )
+def _line(number: int, deed: Deed) -> Line:
+    return Line(id=number, **asdict(deed))
 
 
-def _row(number: int, entry: Entry) -> list[object]:
-    return list(_line(number, entry).model_dump(mode="json").values())
+def _row(number: int, deed: Deed) -> list[object]:
+    return list(_line(number, deed).model_dump(mode="json").values())

@@ -41,7 +41,7 @@ def table(
         request,
         "audit.html",
         caller,
-        lines=[entry for _, entry in found[:_A_PAGE]],
+        lines=[deed for _, deed in found[:_A_PAGE]],
         next=found[_A_PAGE - 1][0] if len(found) > _A_PAGE else 0,
         before=before,
         asked=asked,

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from dicomnode.audit.events import Deed
 from dicomnode.logbook import audit
-from dicomnode.logbook.audit import Entry
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
 from tests.web import client, make_site
@@ -21,7 +21,7 @@ def site(tmp_path: Path, sqlite_url: str) -> Iterator[Site]:
     site = make_site(tmp_path, Database(sqlite_url), lambda: NOON)
     with site.database.transaction() as tx:
         for number in range(250):
-            entry = Entry(
+            entry = Deed(
                 at=NOON - timedelta(days=5) + timedelta(minutes=number),
                 user=("ada", "bob")[number % 2],
                 address="10.0.0.1",

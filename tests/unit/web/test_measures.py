@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from dicomnode.audit.events import Deed
 from dicomnode.logbook import associations, audit, standing
 from dicomnode.logbook.associations import Ended
-from dicomnode.logbook.audit import Entry
 from dicomnode.logbook.standing import Node, Sample
 from dicomnode.people import accounts, keys
 from dicomnode.people.accounts import Role
@@ -129,7 +129,7 @@ def test_how_far_the_audit_trail_is_behind_is_told_for_each_that_is_wanted(site:
         for sink in ("file", "syslog"):
             to_audit.keep_place(tx, sink, place, now=NOW)
         for _ in range(3):
-            audit.note(tx, Entry(at=NOW, user="ada", address="", action="login"))
+            audit.note(tx, Deed(at=NOW, user="ada", address="", action="login"))
 
     found = scrape(site)
 
