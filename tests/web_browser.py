@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from dicomnode.node.build import open_worklist
 from dicomnode.people import accounts
 from dicomnode.people.accounts import Role
-from dicomnode.web import passwords
+from dicomnode.web.login import passwords
 from tests.browser import chromium
 from tests.running import RunningNode, node, until
 from tests.tools import axe_file

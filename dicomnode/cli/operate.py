@@ -148,7 +148,7 @@ def web(config: ConfigOption = Path("ae_config"), handed_over: HandedOver = Fals
     """Serve the page (started by `serve`; ends when its standard input ends)."""
     from dicomnode.web.serve import serve as serve_page  # no other command needs a web server
     from dicomnode.web.site import Site
-    from dicomnode.web.trials import spool_uploads
+    from dicomnode.web.trials.trials import spool_uploads
 
     with errors():
         settings, stop, _ = _begin(WorkerEnd(), config, handed_over=handed_over)

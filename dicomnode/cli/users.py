@@ -30,7 +30,7 @@ from dicomnode.people import accounts
 from dicomnode.people.accounts import Member, Role
 from dicomnode.storage.database import Connection, Database
 from dicomnode.storage.durable import make_folder
-from dicomnode.web import passwords
+from dicomnode.web.login import passwords
 from dicomnode.worklist.schema import is_there, upgrade
 
 __all__ = ["app"]

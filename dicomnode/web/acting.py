@@ -12,7 +12,7 @@ from dicomnode.errors import LeaseLost, NotFound, WrongStep
 from dicomnode.records import Job, ResultKind
 from dicomnode.storage.database import Connection
 from dicomnode.web.access import Caller, note
-from dicomnode.web.installed import installed_models
+from dicomnode.web.configuration.installed import installed_models
 from dicomnode.web.site import Site
 from dicomnode.worklist import by_hand, dossier, jobs, outbox, results
 

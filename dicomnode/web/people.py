@@ -3,8 +3,8 @@
 from dicomnode.people import accounts
 from dicomnode.people.accounts import Member, Role
 from dicomnode.storage.database import Connection
-from dicomnode.web import passwords
 from dicomnode.web.access import Caller, note
+from dicomnode.web.login import passwords
 from dicomnode.web.site import Site
 
 __all__ = ["add", "change", "demand_member", "log_out", "remove"]

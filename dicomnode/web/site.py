@@ -11,13 +11,13 @@ from fastapi import Depends, Request
 from dicomnode.config.load import Settings
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.web.measures import Measures
-from dicomnode.web.overview import Overviews
-from dicomnode.web.pictures import Pictures
+from dicomnode.web.login.tries import Tries
+from dicomnode.web.monitoring.measures import Measures
+from dicomnode.web.monitoring.overview import Overviews
 from dicomnode.web.seen import Seen
+from dicomnode.web.showing.pictures import Pictures
 from dicomnode.web.streams import Streams
-from dicomnode.web.trials import Trials
-from dicomnode.web.tries import Tries
+from dicomnode.web.trials.trials import Trials
 
 __all__ = ["Here", "Site"]
 

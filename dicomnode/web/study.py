@@ -13,7 +13,6 @@ from dicomnode.records import (
     DeliveryState,
     InstanceRef,
     Job,
-    ResultKind,
     State,
 )
 from dicomnode.storage.database import Connection
@@ -25,19 +24,7 @@ from dicomnode.worklist.results import Made
 from dicomnode.worklist.states import MOVES, OPEN
 from dicomnode.worklist.studies import waits_for
 
-__all__ = ["KINDS", "JobView", "StudyView", "Trouble", "frames_of", "read", "size_bytes"]
-
-#: What each kind is called.
-KINDS: Mapping[ResultKind, str] = {
-    ResultKind.SC: "Picture",
-    ResultKind.SEG: "Segmentation",
-    ResultKind.GSPS: "Presentation state",
-    ResultKind.SR: "Report",
-    ResultKind.SR3D: "3D report",
-    ResultKind.TEXT: "Report in sentences",
-    ResultKind.PDF: "PDF",
-    ResultKind.KO: "Key images",
-}
+__all__ = ["JobView", "StudyView", "Trouble", "frames_of", "read", "size_bytes"]
 
 _MOST = 1000  #: jobs, and results, that one page shows
 

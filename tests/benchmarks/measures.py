@@ -18,7 +18,7 @@ from time import perf_counter, process_time
 from rich.console import Console
 
 from dicomnode.storage.database import Database
-from dicomnode.web.measures import Measures
+from dicomnode.web.monitoring.measures import Measures
 from dicomnode.web.site import Site
 from dicomnode.worklist import history, measures
 from dicomnode.worklist.schema import upgrade

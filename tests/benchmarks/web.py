@@ -25,7 +25,7 @@ from rich.table import Table
 from dicomnode.people.accounts import Role
 from dicomnode.records import State
 from dicomnode.storage.database import Database
-from dicomnode.web.overview import glance
+from dicomnode.web.monitoring.overview import glance
 from dicomnode.web.site import Site
 from dicomnode.web.studies import as_query
 from dicomnode.worklist.criteria import Wanted

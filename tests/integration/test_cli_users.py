@@ -12,7 +12,7 @@ from dicomnode.config.load import load
 from dicomnode.logbook import audit
 from dicomnode.node.build import open_worklist
 from dicomnode.people import accounts
-from dicomnode.web import passwords
+from dicomnode.web.login import passwords
 from tests.cli import call, configure, told
 
 KNOWN = "a good password"

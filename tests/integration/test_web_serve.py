@@ -12,7 +12,7 @@ from dicomnode.logbook import audit
 from dicomnode.people import accounts
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
-from dicomnode.web import passwords
+from dicomnode.web.login import passwords
 from dicomnode.web.serve import serve
 from dicomnode.web.site import Site
 from tests.pacs import free_port

@@ -11,7 +11,7 @@ from dicomnode.config.settings import WebSettings
 from dicomnode.storage.database import Database
 from dicomnode.web import live
 from dicomnode.web.access import COOKIE
-from dicomnode.web.overview import Overviews
+from dicomnode.web.monitoring.overview import Overviews
 from dicomnode.web.serve import serve
 from dicomnode.web.site import Site
 from tests.running import until

@@ -15,8 +15,8 @@ from dicomnode.logbook import audit
 from dicomnode.people import accounts
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
-from dicomnode.web import passwords
 from dicomnode.web.app import build_app
+from dicomnode.web.login import passwords
 from dicomnode.web.site import Site
 from tests.browser import chromium
 from tests.openid import CLIENT, Provider, running

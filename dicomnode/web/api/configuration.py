@@ -15,11 +15,11 @@ from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.config.proposal import mistakes_of, names_of
 from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import ConfigChanged, ConfigError, Mistake
-from dicomnode.web import configuring, written
 from dicomnode.web.access import Administrator
 from dicomnode.web.asked import Before, Number
+from dicomnode.web.configuration import changing, written
+from dicomnode.web.configuration.trying import ask
 from dicomnode.web.site import Here
-from dicomnode.web.trying import ask
 
 __all__ = ["Echo", "Saved", "State", "Taken", "Version", "Wrong", "router"]
 
@@ -123,7 +123,7 @@ class Taken(BaseModel):
 def read_state(here: Here, _: Administrator) -> State:
     """Whether the files are right, and in force."""
     texts = read(here.config)
-    standing = configuring.standing_of(here, texts)
+    standing = changing.standing_of(here, texts)
     return State(
         digest=digest_of(texts),
         mistakes=[_wrong(each) for each in mistakes_of(here.config, texts)],
@@ -141,7 +141,7 @@ def list_versions(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[Version]:
     """Every configuration that was in force, newest first."""
-    versions, _more = configuring.history(here, before=before, limit=limit)
+    versions, _more = changing.history(here, before=before, limit=limit)
     return [_version(each) for each in versions]
 
 
@@ -153,8 +153,8 @@ def roll_back(
 ) -> Saved:
     """Make the files what they were in a version."""
     texts = read(here.config)
-    changes = configuring.going_back(texts, configuring.version(here, number).files)
-    proposal = configuring.save(
+    changes = changing.going_back(texts, changing.version(here, number).files)
+    proposal = changing.save(
         here,
         caller,
         changes,
@@ -241,7 +241,7 @@ def echo_peer(
     """Ask a peer whether it hears us: as it is saved, or as it is sent here."""
     file = written.File(here, "peers", name)
     settings = file.settings(None if wanted is None else _sent(wanted))
-    title = configuring.our_title(read(here.config))
+    title = changing.our_title(read(here.config))
     heard = ask(cast(PeerSettings, settings).peer(name), title)
     return Echo(ok=heard.ok, seconds=heard.seconds, message=heard.message, advice=heard.advice)
 
@@ -303,7 +303,7 @@ def try_pipeline(
             matching=each.matching,
             why_not=dict(each.why),
         )
-        for each in configuring.try_pipeline(here, caller, name, settings.match)
+        for each in changing.try_pipeline(here, caller, name, settings.match)
     ]
 
 
@@ -353,7 +353,7 @@ def _wrong(mistake: Mistake) -> Wrong:
     )
 
 
-def _version(one: configuring.Version) -> Version:
+def _version(one: changing.Version) -> Version:
     return Version(
         id=one.id,
         at=one.at,

@@ -11,7 +11,7 @@ from dicomnode.errors import DatabaseAway
 from dicomnode.logbook import standing
 from dicomnode.storage.database import Database
 from dicomnode.web.access import Anyone
-from dicomnode.web.gauges import ALIVE
+from dicomnode.web.monitoring.gauges import ALIVE
 from dicomnode.web.site import Here, Site
 
 __all__ = ["Live", "Ready", "live", "ready", "router"]

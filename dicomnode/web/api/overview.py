@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from dicomnode.web.access import Viewer
-from dicomnode.web.overview import Overview, glance
+from dicomnode.web.monitoring.overview import Overview, glance
 from dicomnode.web.site import Here
 
 __all__ = ["router"]

@@ -11,7 +11,7 @@ from dicomnode.people import accounts
 from dicomnode.people.accounts import Member, Role
 from dicomnode.web import people
 from dicomnode.web.access import Administrator, Viewer
-from dicomnode.web.passwords import SHORTEST
+from dicomnode.web.login.passwords import SHORTEST
 from dicomnode.web.site import Here
 
 __all__ = ["Change", "Me", "NewPerson", "Person", "router"]

@@ -7,11 +7,11 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from dicomnode.answers import Presence
-from dicomnode.web import tried
 from dicomnode.web.access import Operator
 from dicomnode.web.site import Here
-from dicomnode.web.trials import Trial
-from dicomnode.web.uploading import FORM, LARGEST, NotTooLarge, begin
+from dicomnode.web.trials import tried
+from dicomnode.web.trials.trials import Trial
+from dicomnode.web.trying import FORM, LARGEST, NotTooLarge, begin, export, note_seen
 
 __all__ = ["TrialFinding", "TrialResult", "TrialState", "TrialStudy", "router"]
 
@@ -79,7 +79,7 @@ def get_trial(here: Here, caller: Operator, number: str) -> TrialState:
     """How it goes, or what came of it; only who began it sees it."""
     trial = here.trials.get(number, caller.name)
     if not trial.running:
-        tried.note_seen(here, caller, trial)
+        note_seen(here, caller, trial)
     return _state(trial)
 
 
@@ -90,7 +90,7 @@ def get_trial(here: Here, caller: Operator, number: str) -> TrialState:
 )
 def get_trial_result(here: Here, caller: Operator, number: str, place: int) -> FileResponse:
     """One object, as it would have been sent."""
-    return tried.file(here, caller, here.trials.get(number, caller.name), place)
+    return export(here, caller, here.trials.get(number, caller.name), place)
 
 
 @router.delete("/try/{number}", status_code=204)

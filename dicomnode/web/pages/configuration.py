@@ -24,8 +24,8 @@ from dicomnode.config.proposal import (
 from dicomnode.errors import ConfigChanged, ConfigError, NotFound
 from dicomnode.logbook import standing
 from dicomnode.web.access import Administrator, Caller
-from dicomnode.web.configuring import owed, save, standing_of
-from dicomnode.web.filling import Filling, Sent, look_at, open_file
+from dicomnode.web.configuration.changing import owed, save, standing_of
+from dicomnode.web.configuration.filling import Filling, Sent, look_at, open_file
 from dicomnode.web.live import live
 from dicomnode.web.rendering import page, part, text_of
 from dicomnode.web.site import Here, Site

@@ -7,7 +7,7 @@ from dicomnode.config.load import digest_of, read
 from dicomnode.config.proposal import propose
 from dicomnode.web.access import Administrator
 from dicomnode.web.asked import Before, Number
-from dicomnode.web.configuring import going_back, history, version
+from dicomnode.web.configuration.changing import going_back, history, version
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here
 

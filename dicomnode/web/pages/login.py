@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dicomnode.people import accounts, sessions
 from dicomnode.people.accounts import User
 from dicomnode.storage.database import Connection
-from dicomnode.web import passwords
 from dicomnode.web.access import Anyone, Viewer, cookie_name, note, session_limits, stranger
+from dicomnode.web.login import passwords
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here, Site
 

@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from dicomnode.errors import AccountError
 from dicomnode.people import accounts, keys, sessions
 from dicomnode.people.accounts import Role
-from dicomnode.web import passwords
 from dicomnode.web.access import Caller, Viewer, cookie_name, note
 from dicomnode.web.asked import Day, Number
+from dicomnode.web.login import passwords
 from dicomnode.web.pages.login import log_in_here, set_cookie
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here, Site

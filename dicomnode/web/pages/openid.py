@@ -12,7 +12,7 @@ from dicomnode.people import accounts, keys
 from dicomnode.people.accounts import Role, User
 from dicomnode.storage.database import Connection
 from dicomnode.web.access import Anyone, cookie_name, note, stranger
-from dicomnode.web.openid import ANSWER, Flow, Identity, Provider, provider
+from dicomnode.web.login.openid import ANSWER, Flow, Identity, Provider, provider
 from dicomnode.web.pages.login import inside, log_in_here, login_page, set_cookie
 from dicomnode.web.site import Here, Site
 

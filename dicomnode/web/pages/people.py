@@ -10,7 +10,7 @@ from dicomnode.people import accounts, keys, sessions
 from dicomnode.people.accounts import Role
 from dicomnode.web import people
 from dicomnode.web.access import Administrator, Caller
-from dicomnode.web.passwords import SHORTEST
+from dicomnode.web.login.passwords import SHORTEST
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here, Site
 

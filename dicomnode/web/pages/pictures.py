@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from dicomnode.errors import NotAnalysable, NotFound
 from dicomnode.web.access import Caller, Viewer, note
-from dicomnode.web.pictures import Busy
+from dicomnode.web.showing.pictures import Busy
 from dicomnode.web.site import Here, Site
 from dicomnode.web.uids import InPath
 from dicomnode.worklist import dossier

@@ -9,11 +9,11 @@ from pydicom import Dataset, dcmread
 from dicomnode.errors import NotFound
 from dicomnode.records import ResultKind
 from dicomnode.web.access import Caller, Viewer, note
-from dicomnode.web.overlays import stacks
 from dicomnode.web.rendering import page
-from dicomnode.web.report_tree import read_tree
+from dicomnode.web.showing import kinds
+from dicomnode.web.showing.overlays import stacks
+from dicomnode.web.showing.report_tree import read_tree
 from dicomnode.web.site import Here, Site
-from dicomnode.web.study import KINDS
 from dicomnode.web.uids import InPath
 from dicomnode.worklist import dossier, results
 from dicomnode.worklist.dossier import Object
@@ -21,8 +21,6 @@ from dicomnode.worklist.dossier import Object
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-
-_TREES = (ResultKind.SR, ResultKind.SR3D, ResultKind.TEXT, ResultKind.KO)
 
 
 @router.get("/results/{sop_instance_uid}")
@@ -38,11 +36,11 @@ def show(request: Request, here: Here, caller: Viewer, sop_instance_uid: InPath)
     values = {
         "made": made,
         "patient_id": patient_id,
-        "title": KINDS[kind],
+        "title": kinds.NAMES[kind],
         "stacks": stacks(here.store, found.ref.study_uid, [sop_instance_uid])
         if kind is ResultKind.SC
         else [],
-        "tree": read_tree(_read(path)) if kind in _TREES else None,
+        "tree": read_tree(_read(path)) if kind in kinds.TREES else None,
         "bytes_of": path.stat().st_size,
     }
     return page(request, "result.html", caller, **values)

@@ -15,10 +15,11 @@ from dicomnode.web import acting, study
 from dicomnode.web.access import Caller, Operator, Viewer, note
 from dicomnode.web.acting import Done
 from dicomnode.web.asked import LARGEST
-from dicomnode.web.installed import installed_models
+from dicomnode.web.configuration.installed import installed_models
 from dicomnode.web.live import live
-from dicomnode.web.overlays import stacks
 from dicomnode.web.rendering import page, part, text_of
+from dicomnode.web.showing import kinds
+from dicomnode.web.showing.overlays import stacks
 from dicomnode.web.site import Here, Site
 from dicomnode.web.study import StudyView
 from dicomnode.web.uids import InPath
@@ -162,7 +163,7 @@ def _values(here: Site, view: StudyView) -> dict[str, object]:
         "stacks": stacks(here.store, view.study.study_uid, _captures(view)),
         "pipelines": {name: rules for name, rules in settings.pipelines.items() if rules.enabled},
         "models": installed_models(settings.node.classify.models),
-        "names": study.KINDS,
+        "names": kinds.NAMES,
         "done": [],
     }
 

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from dicomnode.web import plots
 from dicomnode.web.access import Caller, Viewer
 from dicomnode.web.live import live
-from dicomnode.web.overview import Overview, glance
+from dicomnode.web.monitoring import plots
+from dicomnode.web.monitoring.overview import Overview, glance
 from dicomnode.web.rendering import page, text_of
 from dicomnode.web.site import Here, Site
 

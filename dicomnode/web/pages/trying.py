@@ -6,14 +6,14 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, StreamingResponse
 
 from dicomnode.errors import NotAnalysable, NotFound
-from dicomnode.web import tried
 from dicomnode.web.access import Caller, Operator
 from dicomnode.web.live import live
-from dicomnode.web.pictures import Busy
 from dicomnode.web.rendering import page, text_of
+from dicomnode.web.showing.pictures import Busy
 from dicomnode.web.site import Here, Site
-from dicomnode.web.trials import Trial
-from dicomnode.web.uploading import LARGEST, NotTooLarge, begin
+from dicomnode.web.trials import tried
+from dicomnode.web.trials.trials import Trial
+from dicomnode.web.trying import LARGEST, NotTooLarge, begin, export, note_seen
 
 __all__ = ["router"]
 
@@ -84,12 +84,12 @@ def picture(
 @router.get("/try/{number}/results/{place}")
 def download(here: Here, caller: Operator, number: str, place: int) -> FileResponse:
     """A result, a DICOM file. Noted in the audit trail."""
-    return tried.file(here, caller, here.trials.get(number, caller.name), place)
+    return export(here, caller, here.trials.get(number, caller.name), place)
 
 
 def _values(here: Site, caller: Caller, trial: Trial) -> dict[str, object]:
     if not trial.running:
-        tried.note_seen(here, caller, trial)
+        note_seen(here, caller, trial)
     return {"trial": trial, "studies": tried.shown(trial)}
 
 

@@ -13,9 +13,9 @@ from dicomnode.people import accounts
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web import app as application
-from dicomnode.web import passwords
 from dicomnode.web.access import COOKIE, Operator
 from dicomnode.web.headers import MAX_BODY_BYTES
+from dicomnode.web.login import passwords
 from dicomnode.web.site import Site
 from tests.web import client, make_site, nobody
 

@@ -8,9 +8,9 @@ from dicomnode.logbook import standing
 from dicomnode.logbook.standing import Node, Sample
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
-from dicomnode.web import plots
 from dicomnode.web.access import Caller
-from dicomnode.web.overview import Overviews
+from dicomnode.web.monitoring import plots
+from dicomnode.web.monitoring.overview import Overviews
 from dicomnode.web.pages import today
 from dicomnode.web.site import Site
 from dicomnode.worklist.overview import Hour

@@ -15,7 +15,7 @@ from dicomnode.logbook import audit
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
-from dicomnode.web.trials import Trials, spool_uploads
+from dicomnode.web.trials.trials import Trials, spool_uploads
 from dicomnode.worklist import jobs
 from tests.factories import make_dataset, make_part10
 from tests.running import until

@@ -5,22 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi.responses import FileResponse
 from pydicom import dcmread
 
 from dicomnode.answers import Presence, Score
 from dicomnode.errors import NotFound
 from dicomnode.records import ResultKind
-from dicomnode.web.access import Caller, note
-from dicomnode.web.report_tree import Node, read_tree
-from dicomnode.web.site import Site
-from dicomnode.web.study import KINDS
-from dicomnode.web.trials import Trial
+from dicomnode.web.showing import kinds
+from dicomnode.web.showing.report_tree import Node, read_tree
+from dicomnode.web.trials.trials import Trial
 
-__all__ = ["ResultShown", "StudyShown", "file", "note_seen", "result", "shown"]
-
-_TREES = (ResultKind.SR, ResultKind.SR3D, ResultKind.TEXT, ResultKind.KO)
-_MOST_NOTED = 100  #: studies that are named in the audit trail
+__all__ = ["ResultShown", "StudyShown", "result", "shown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,28 +63,9 @@ def result(trial: Trial, place: int) -> Path:
     return files[place - 1]
 
 
-def file(here: Site, caller: Caller, trial: Trial, place: int) -> FileResponse:
-    """A result to be kept. Noted in the audit trail."""
-    path = result(trial, place)
-    with here.database.transaction() as tx:
-        note(tx, here, caller, "trial.exported", detail=f"pipeline {trial.pipeline}, {path.name}")
-    return FileResponse(path, media_type="application/dicom", filename=path.name)
-
-
-def note_seen(here: Site, caller: Caller, trial: Trial) -> None:
-    """Note in the audit trail that its owner sees the results, once."""
-    if trial.seen:
-        return
-    trial.seen = True
-    with here.database.transaction() as tx:
-        for study in trial.studies[:_MOST_NOTED]:
-            detail = f"pipeline {trial.pipeline}"
-            note(tx, here, caller, "trial.seen", study_uid=study["study_uid"], detail=detail)
-
-
 def _result(place: int, path: Path, kind: ResultKind) -> ResultShown:
-    tree = read_tree(dcmread(path)) if kind in _TREES and path.is_file() else None
-    return ResultShown(place=place, kind=kind, name=KINDS[kind], tree=tree)
+    tree = read_tree(dcmread(path)) if kind in kinds.TREES and path.is_file() else None
+    return ResultShown(place=place, kind=kind, name=kinds.NAMES[kind], tree=tree)
 
 
 def _score(said: Mapping[str, Any]) -> Score:

@@ -2,7 +2,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
-from dicomnode.web.report_tree import Node, Reference, read_tree
+from dicomnode.web.showing.report_tree import Node, Reference, read_tree
 from tests.unit.report.samples import made, read, report_of
 
 

@@ -24,7 +24,7 @@ from fastapi import HTTPException
 
 from dicomnode.errors import NotFound, StoreFull, WrongStep
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.web.unpacking import unpack
+from dicomnode.web.trials.unpacking import unpack
 
 __all__ = ["KEPT", "Trial", "Trials", "spool_uploads", "trial_command"]
 

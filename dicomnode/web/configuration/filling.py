@@ -29,7 +29,7 @@ from dicomnode.config.proposal import (
 from dicomnode.config.template import new_file
 from dicomnode.errors import ConfigError, Mistake, NotFound
 from dicomnode.web.access import Caller
-from dicomnode.web.configuring import (
+from dicomnode.web.configuration.changing import (
     Standing,
     counts_after_restart,
     known,
@@ -37,8 +37,8 @@ from dicomnode.web.configuring import (
     standing_of,
     try_pipeline,
 )
+from dicomnode.web.configuration.trying import Heard, Tried, ask
 from dicomnode.web.site import Site
-from dicomnode.web.trying import Heard, Tried, ask
 
 __all__ = ["Filling", "Sent", "look_at", "open_file"]
 

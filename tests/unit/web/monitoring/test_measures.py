@@ -16,7 +16,7 @@ from dicomnode.people.accounts import Role
 from dicomnode.records import Verdict, Visit, VisitState
 from dicomnode.storage.database import Database
 from dicomnode.web.app import build_app
-from dicomnode.web.measures import Measures
+from dicomnode.web.monitoring.measures import Measures
 from dicomnode.web.site import Site
 from dicomnode.worklist import outbox, to_audit
 from tests.fakes import LeavingDatabase

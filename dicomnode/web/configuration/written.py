@@ -13,7 +13,7 @@ from dicomnode.config.proposal import NODE, file_of, model_of, said, seen
 from dicomnode.config.template import new_file
 from dicomnode.errors import ConfigError, Mistake, NotFound
 from dicomnode.web.access import Caller
-from dicomnode.web.configuring import save
+from dicomnode.web.configuration.changing import save
 from dicomnode.web.site import Site
 
 __all__ = ["File", "seen"]

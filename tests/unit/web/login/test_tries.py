@@ -1,6 +1,6 @@
 import pytest
 
-from dicomnode.web.tries import Tries
+from dicomnode.web.login.tries import Tries
 
 
 class Clock:

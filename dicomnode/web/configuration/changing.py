@@ -18,9 +18,9 @@ from dicomnode.config.proposal import Changes, Proposal, names_of, said, writing
 from dicomnode.config.settings import NodeSettings
 from dicomnode.logbook import configurations, standing
 from dicomnode.web.access import Caller, note
-from dicomnode.web.installed import installed_models
+from dicomnode.web.configuration.installed import installed_models
+from dicomnode.web.configuration.trying import Tried, try_rules
 from dicomnode.web.site import Site
-from dicomnode.web.trying import Tried, try_rules
 from dicomnode.worklist import outbox
 from dicomnode.worklist.recent import recent
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi import HTTPException
 
-from dicomnode.web import unpacking
-from dicomnode.web.unpacking import unpack
+from dicomnode.web.trials import unpacking
+from dicomnode.web.trials.unpacking import unpack
 
 DICOM = bytes(128) + b"DICM" + b"an object"
 

@@ -136,7 +136,7 @@ class _Painter:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dicomnode.web.painter"],
+            [sys.executable, "-m", "dicomnode.web.showing.painter"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what libraries say of an image may name a patient

@@ -24,7 +24,7 @@ from dicomnode.errors import Cause, DatabaseAway, Trouble
 from dicomnode.records import DeliveryState, State, VisitState
 from dicomnode.storage.database import Connection, Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.web.gauges import OTHER, free, gauge, known, now_standing
+from dicomnode.web.monitoring.gauges import OTHER, free, gauge, known, now_standing
 from dicomnode.worklist import measures
 from dicomnode.worklist.measures import Happened, Marks, Visits
 

@@ -17,9 +17,9 @@ from dicomnode.logbook import audit
 from dicomnode.people.accounts import Role
 from dicomnode.records import ResultKind
 from dicomnode.storage.database import Database
-from dicomnode.web import pictures
-from dicomnode.web.pictures import Pictures
 from dicomnode.web.seen import Seen
+from dicomnode.web.showing import pictures
+from dicomnode.web.showing.pictures import Pictures
 from dicomnode.web.site import Site
 from dicomnode.worklist import arrivals
 from tests.answered import PATIENT, answer, image_of, keep_image, make_image, result_of
@@ -107,7 +107,7 @@ def test_a_picture_is_drawn_once(
     path = write_part10(make_dataset(), tmp_path / "1.dcm")
     first = drawing.draw(path, 1, 8)
     drawing.close()
-    monkeypatch.setattr("dicomnode.web.pictures.subprocess.Popen", None)
+    monkeypatch.setattr("dicomnode.web.showing.pictures.subprocess.Popen", None)
     assert drawing.draw(path, 1, 8) is first
 
 
@@ -168,7 +168,7 @@ def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_drawn(tmp_pat
 
 
 def test_a_painter_has_so_much_memory_and_no_more() -> None:
-    code = "import resource; from dicomnode.web import painter; painter._limit(); bytes(3 << 30)"
+    code = "from dicomnode.web.showing import painter; painter._limit(); bytes(3 << 30)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
     )

@@ -1,0 +1,1 @@
+"""The configuration as pages and interface change it: checked, tried, saved, remembered."""
