@@ -1,98 +1,17 @@
 """The configuration is changed by forms: checked, compared, confirmed, kept, and taken back."""
 
-import html
 import json
-import re
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from dicomnode.config.load import digest_of, load, read
-from dicomnode.logbook import audit, configurations, standing
-from dicomnode.logbook.standing import Node
+from dicomnode.logbook import configurations
 from dicomnode.people.accounts import Role
-from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
-from tests.factories import make_dataset, make_part10
-from tests.pacs import free_port, listening, pacs
-from tests.web import client, make_site
-from tests.worklist import NOW, enter, make_ref
-
-PACS = """\
-# Our archive.
-ae_title = "PACS"   # as its vendor says
-host = "127.0.0.1"
-port = 4242
-#may_send = false
-timeout_s = 2.0
-"""
-
-
-@pytest.fixture
-def site(tmp_path: Path, sqlite_url: str) -> Site:
-    site = make_site(tmp_path, Database(sqlite_url), lambda: NOW)
-    (site.config / "peers" / "pacs.toml").write_text(PACS)
-    good = load(site.config)
-    return replace(site, settings=lambda: good)
-
-
-@pytest.fixture
-def browser(site: Site) -> TestClient:
-    browser = client(site)
-    browser.headers["accept"] = "text/html"
-    return browser
-
-
-def hidden(page: str, name: str) -> str:
-    found = re.search(rf'name="{name}" value="([^"]*)"', page)
-    assert found, f"the page has no {name}"
-    return html.unescape(found[1])
-
-
-def form(page: str, **changes: str) -> dict[str, list[str]]:
-    """What a browser sends of a page's form, with changes of some values."""
-    body = page[page.index("data-typing") :].split("</form>")[0]
-    sent: dict[str, list[str]] = {}
-    for tag in re.findall(r"<input[^>]*>", body):
-        name = re.search(r'name="([^"]*)"', tag)
-        value = re.search(r'value="([^"]*)"', tag)
-        if name and ('type="checkbox"' not in tag or " checked" in tag):
-            sent.setdefault(name[1], []).append(html.unescape(value[1]) if value else "")
-    for name, text in re.findall(
-        r'<textarea[^>]*name="([^"]*)"[^>]*>\n?(.*?)</textarea>', body, re.S
-    ):
-        sent.setdefault(name, []).append(html.unescape(text))
-    for name, options in re.findall(r'<select[^>]*name="([^"]*)"[^>]*>(.*?)</select>', body, re.S):
-        chosen = re.search(r"<option selected[^>]*>([^<]*)", options)
-        sent[name] = [chosen[1] if chosen else ""]
-    return sent | {f"v.{name.replace('__', '.')}": [text] for name, text in changes.items()}
-
-
-def look(browser: TestClient, path: str, *, do: str = "", **changes: str) -> str:
-    """The answer to a form with some values changed; `do` is the button."""
-    page = browser.get(path)
-    assert page.status_code == 200
-    answer = browser.post(path, data=form(page.text, **changes) | {"do": do})
-    assert answer.status_code == 200
-    return answer.text
-
-
-def confirm(browser: TestClient, page: str, words: str = "") -> int:
-    names = ("changes", "seen", "back")
-    data = {name: hidden(page, name) for name in names} | {"words": words}
-    return browser.post("/configuration/save", data=data).status_code
-
-
-def pacs_file(site: Site) -> str:
-    return (site.config / "peers" / "pacs.toml").read_text()
-
-
-def trail(site: Site) -> list[str]:
-    with site.database.reading() as tx:
-        return [f"{entry.user} {entry.action} {entry.detail}" for _, entry in audit.listed(tx)]
+from tests.web import client
+from tests.web_forms import PACS, confirm, form, hidden, look, pacs_file, trail
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
@@ -321,88 +240,6 @@ def test_one_goes_back_to_what_was_in_force(site: Site, browser: TestClient) -> 
     )
     assert "The files are like that now." in browser.get("/configuration/history/1").text
     assert browser.get("/configuration/history/99").status_code == 404
-
-
-def test_a_peer_is_asked_as_it_is_filled_in(site: Site, browser: TestClient) -> None:
-    with pacs() as fake:
-        port = str(fake.peer.port)
-        heard = look(browser, "/configuration/peers/pacs", do="test", port=port)
-        assert "It hears us" in heard
-        assert "PACS answers" in heard
-        other = look(browser, "/configuration/peers/pacs", do="test", port=port, ae_title="PASC")
-        assert "The peer has another AE title than PASC" in other
-    silent = look(browser, "/configuration/peers/pacs", do="test", port=str(free_port()))
-    assert "is the peer&#39;s DICOM service running" in silent
-    with listening(lambda connection: connection.close()) as port_of_web:
-        odd = look(browser, "/configuration/peers/pacs", do="test", port=str(port_of_web))
-        assert "Something else than DICOM listens on 127.0.0.1" in odd
-    assert pacs_file(site) == PACS
-
-
-def test_rules_are_tried_on_the_last_studies(site: Site, browser: TestClient) -> None:
-    for number, modality in ((1, "DX"), (2, "CT")):
-        ref = make_ref("tried", number, study_uid=f"1.2.{number}")
-        with site.database.transaction() as tx:
-            enter(tx, number, ref=ref, study_uid=ref.study_uid, accession_number=f"A{number}")
-        dataset = make_dataset(
-            number,
-            SOPInstanceUID=ref.sop_instance_uid,
-            StudyInstanceUID=ref.study_uid,
-            Modality=modality,
-            PatientName="Nobody^Real",
-        )
-        path = site.store.path_of(ref.study_uid, ref.sop_instance_uid)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(make_part10(dataset))
-    rules = {"match__modality": "DX", "match__attributes": "PatientName"}
-    answer = look(browser, "/configuration/pipelines/all", do="test", match__modality="DX")
-    assert "<strong>1 of 2</strong> would have come into this pipeline" in answer
-    assert "<code>modality</code> is CT" in answer
-    page = browser.get("/configuration/pipelines/all").text
-    data = form(page, **rules) | {"v.match.attributes=": ["Somebody"], "do": ["test"]}
-    answer = browser.post("/configuration/pipelines/all", data=data).text
-    assert "<code>attributes.PatientName</code> is another value" in answer
-    assert "Nobody" not in answer
-    assert trail(site)[0] == "administrator pipeline.tried all"
-
-
-def test_it_is_said_what_is_in_force_and_what_waits_for_a_restart(
-    site: Site, browser: TestClient
-) -> None:
-    def say(digest: str, *restart: str) -> str:
-        node = Node(
-            holder="us", version="1", port=1, started_at=NOW, seen_at=NOW, digest=digest,
-            restart=restart,
-        )  # fmt: skip
-        with site.database.transaction() as tx:
-            standing.report(tx, node)
-        return browser.get("/configuration").text
-
-    assert "No node has worked with this worklist yet" in browser.get("/configuration").text
-    assert "about to take it over" in say("another")
-    assert "These files are in force." in say(digest_of(read(site.config)))
-    answer = say(digest_of(read(site.config)), "receive.port")
-    assert "counts after a restart" in answer
-    assert "<code>receive.port</code>" in answer
-    page = browser.get("/configuration/node").text
-    port = page[page.index('id="f.receive.port"') :]
-    assert "counts after a restart" in port[: port.index("<input")]
-
-
-def test_who_changes_the_page_itself_is_told(browser: TestClient) -> None:
-    assert "starts again" in look(browser, "/configuration/node", web__port="8081", web__on="yes")
-    page = browser.get("/configuration/node").text
-    sent = form(page) | {"v.web.on": ["yes"]}
-    assert "starts again" in browser.post("/configuration/node", data=sent).text
-    assert "starts again" not in look(browser, "/configuration/node", log__level="DEBUG")
-
-
-def test_who_turns_the_page_off_is_told(site: Site, browser: TestClient) -> None:
-    node = site.config / "node.toml"
-    node.write_text(node.read_text().replace("on = false", "on = true"))
-    sent = form(browser.get("/configuration/node").text)
-    del sent["v.web.on"]
-    assert "turns the page off" in browser.post("/configuration/node", data=sent).text
 
 
 def test_what_a_file_holds_is_shown_as_text_never_as_html(site: Site, browser: TestClient) -> None:

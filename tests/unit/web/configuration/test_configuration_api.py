@@ -1,8 +1,6 @@
 """The configuration for scripts: the same checks and the same files as on the page."""
 
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -10,38 +8,18 @@ from fastapi.testclient import TestClient
 from dicomnode.config.load import load, read
 from dicomnode.logbook import configurations
 from dicomnode.people.accounts import Role
-from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
 from tests.pacs import free_port, pacs
-from tests.web import client, make_site
-from tests.worklist import NOW
+from tests.web import client
+from tests.web_forms import PACS, pacs_file
 
-PACS = """\
-# Our archive.
-ae_title = "PACS"   # as its vendor says
-host = "127.0.0.1"
-port = 4242
-timeout_s = 2.0
-"""
 XRAY = {"ae_title": "XRAY1", "host": "10.0.0.7", "port": 104, "may_send": True}
 KEYS = ("ae_title", "host", "port", "may_send")
 
 
 @pytest.fixture
-def site(tmp_path: Path, sqlite_url: str) -> Site:
-    site = make_site(tmp_path, Database(sqlite_url), lambda: NOW)
-    (site.config / "peers" / "pacs.toml").write_text(PACS)
-    good = load(site.config)
-    return replace(site, settings=lambda: good)
-
-
-@pytest.fixture
 def script(site: Site) -> TestClient:
     return client(site)
-
-
-def pacs_file(site: Site) -> str:
-    return (site.config / "peers" / "pacs.toml").read_text()
 
 
 CALLS = [
