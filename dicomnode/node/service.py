@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 _DATABASE_WAIT_S = 2.0  #: before the second attempt to open the worklist; then it doubles
 _LONGEST_DATABASE_WAIT_S = 30.0
+#: Python acts on a signal in its main thread, which a signal that came to another does not wake:
+#: so it comes to a process that was frozen when it was sent.
+_SIGNAL_S = 0.5
 
 
 class Service:
@@ -84,7 +87,8 @@ class Service:
         opening = self._spawn("open", self._open)
         following = self._spawn("files", partial(self._takeover.run, self._stop, self._renew))
         try:
-            stop.wait()
+            while not stop.wait(_SIGNAL_S):
+                pass
         finally:
             self._shut(opening, following, drain_s)
 

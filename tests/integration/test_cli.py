@@ -1,5 +1,6 @@
 """The commands that set up, check and try: help, exit codes, JSON."""
 
+import ctypes
 import signal
 import socket
 import subprocess
@@ -268,3 +269,22 @@ def test_serve_ends_well_at_once_when_it_is_asked_to_while_it_starts(
 
     assert node.returncode == 0, rest
     assert "node.stopped" in rest
+
+
+def test_serve_ends_when_the_signal_came_to_another_thread_than_the_first(tmp_path: Path) -> None:
+    """As it may where the process was frozen when the signal was sent."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "tgkill"):
+        pytest.skip("this C library has no tgkill")
+    config = configure(tmp_path, node="[receive]\nport = 0\n")
+    command = [sys.executable, "-m", "dicomnode", "serve", "--config", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as node:
+        assert node.stderr is not None
+        while "node.ready" not in (line := node.stderr.readline()):
+            assert line, "the node ended by itself"
+        others = [int(path.name) for path in Path(f"/proc/{node.pid}/task").iterdir()]
+        others.remove(node.pid)
+        assert libc.tgkill(node.pid, others[-1], signal.SIGTERM) == 0
+        rest = node.stderr.read()
+
+    assert node.returncode == 0, rest
