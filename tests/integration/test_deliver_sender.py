@@ -287,13 +287,13 @@ def test_a_peer_that_answers_too_late_is_left(fake: FakePacs, three: list[Path])
     fake.before_answer = lambda event: over.wait(60)
 
     started = time.monotonic()
-    outcomes = send(three, replace(fake.peer, timeout_s=1.2), US)
+    outcomes = send(three, replace(fake.peer, timeout_s=2.5), US)
     seconds = time.monotonic() - started
     over.set()
 
     assert verdicts(outcomes) == [Verdict.LATER, Verdict.UNTRIED, Verdict.UNTRIED]
-    assert outcomes[0].message.startswith("PACS did not answer within 1.2")
-    assert seconds < 8
+    assert outcomes[0].message.startswith("PACS did not answer within 2.5")
+    assert seconds < 20
 
 
 def test_a_peer_that_stops_reading_is_left(fake: FakePacs, tmp_path: Path) -> None:
@@ -309,12 +309,12 @@ def test_a_peer_that_stops_reading_is_left(fake: FakePacs, tmp_path: Path) -> No
     over = threading.Event()
     with listening(relay_the_answer_to_the_request_only) as port:
         started = time.monotonic()
-        outcomes = send([big], replace(fake.peer, port=port, timeout_s=1.5), US)
+        outcomes = send([big], replace(fake.peer, port=port, timeout_s=2.5), US)
         seconds = time.monotonic() - started
         over.set()
 
     assert verdicts(outcomes) == [Verdict.LATER]
-    assert seconds < 6
+    assert seconds < 20
 
 
 def test_more_kinds_of_object_than_one_association_can_offer(

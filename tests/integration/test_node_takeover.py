@@ -30,7 +30,8 @@ def archive() -> Iterator[FakePacs]:
 
 @pytest.fixture
 def running(tmp_path: Path, archive: FakePacs) -> Iterator[RunningNode]:
-    with node(tmp_path, archive.peer.port) as running:
+    # an association that is silent for six quiet times holds its study no longer
+    with node(tmp_path, archive.peer.port, quiet_s=2) as running:
         yield running
 
 

@@ -84,7 +84,7 @@ def test_a_peer_that_takes_the_connection_and_stays_silent_is_left_in_time() -> 
 
     assert not answer.ok
     assert answer.message == "MODALITY did not answer our association request within 0.3 s"
-    assert answer.seconds < 2
+    assert answer.seconds < 10
 
 
 def test_a_peer_that_hangs_up_is_suspected_not_to_speak_dicom() -> None:
@@ -112,7 +112,7 @@ def test_a_peer_that_accepts_and_then_does_not_answer_echo_is_left_in_time(
     over = threading.Event()
     fake.before_answer = lambda event: over.wait(60)
 
-    answer = echo(replace(fake.peer, timeout_s=1.2), US)
+    answer = echo(replace(fake.peer, timeout_s=2.5), US)
     over.set()
 
     assert not answer.ok

@@ -94,7 +94,8 @@ def test_vggs_give_the_same_logits(depth: int, norm: bool, monkeypatch: pytest.M
 
 
 def test_inception_v3_gives_the_same_logits_without_its_auxiliary_head() -> None:
-    assert agree(reference.inception3(OUTPUTS), px=96).kind == "inception3"
+    """Large enough that its last batch norms see more than one pixel: they would swell rounding."""
+    assert agree(reference.inception3(OUTPUTS), px=160).kind == "inception3"
 
 
 def test_a_network_for_grey_images_of_one_channel_gives_the_same_logits() -> None:
