@@ -46,11 +46,11 @@ class Transfer:
     at: datetime  #: when the last of them had arrived
     sender: Party
     receiver: Party
-    study_uid: str
-    patient_id: str
+    study_uid: str = ""  #: empty where it is not known: what is refused may not have been read
+    patient_id: str = ""
     accession_number: str = ""
     sop_classes: Mapping[str, int] = field(default_factory=dict)  #: instances by SOP Class UID
-    taken: bool = True  #: else the receiver refused them
+    refused: str = ""  #: how the receiver refused them, in words; empty where it took them
 
 
 def transfer_message(transfer: Transfer, source: Source) -> Message:
@@ -60,8 +60,8 @@ def transfer_message(transfer: Transfer, source: Source) -> Message:
         event=codes.TRANSFERRED,
         action="C",
         at=transfer.at,
-        outcome=0 if transfer.taken else 8,
-        words="" if transfer.taken else "refused by the receiver",
+        outcome=8 if transfer.refused else 0,
+        words=transfer.refused,
         participants=(
             Participant(
                 user=sender.ae_title,
@@ -170,7 +170,7 @@ def _subjects(deed: Deed, event: Code, source: Source) -> tuple[Subject, ...]:
 
 def _study(uid: str, accession: str = "", sop_classes: Mapping[str, int] | None = None) -> Subject:
     return Subject(
-        id=uid,
+        id=uid or "unknown",
         id_type=codes.STUDY,
         type=2,
         role=3,

@@ -15,6 +15,7 @@ _QUIET = timedelta(seconds=10)  #: after the last object of a transfer
 _LONGEST = timedelta(minutes=15)  #: then the part that came so far is told
 _LATE = timedelta(minutes=10)  #: that a number may be seen after a larger one
 _MOST_MISSING = 1000
+_NOTHING: Mapping[str, Any] = {"after": 0, "missing": {}}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Place:
     deeds: Marker = field(default_factory=Marker)
     arrived: int = 0  #: one thread enters objects: their numbers come in order
     history: Marker = field(default_factory=Marker)
+    callers: Marker = field(default_factory=Marker)
     open: list[Gathered] = field(default_factory=list)
 
     def gather(
@@ -97,6 +99,7 @@ class Place:
             "deeds": _marker(self.deeds),
             "arrived": self.arrived,
             "history": _marker(self.history),
+            "callers": _marker(self.callers),
             "open": [
                 asdict(each)
                 | {"first_at": each.first_at.isoformat(), "last_at": each.last_at.isoformat()}
@@ -111,6 +114,7 @@ class Place:
             deeds=_marked(value["deeds"]),
             arrived=value["arrived"],
             history=_marked(value["history"]),
+            callers=_marked(value.get("callers", _NOTHING)),  # it was added later
             open=[Gathered(**each | _times(each)) for each in value["open"]],
         )
 

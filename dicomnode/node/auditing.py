@@ -1,9 +1,10 @@
 """The audit trail leaves the node: who did what is told to a file and to a collector.
 
-What happened stands in the worklist already: deeds of people in the table `audit`, objects that
-came in `instances`, what was delivered in `history`. A follower for each receiver reads what is
-new there, tells it, and only then remembers how far it is. So nothing waits for a receiver that is
-away, nothing is lost while the worklist is kept, and each message arrives at least once.
+What happened stands in the database already: deeds of people in the table `audit`, objects that
+came in `instances`, those that were refused in `associations`, what was delivered in `history`. A
+follower for each receiver reads what is new there, tells it, and only then remembers how far it is.
+So nothing waits for a receiver that is away, nothing is lost while the worklist is kept, and each
+message arrives at least once.
 """
 
 import logging
@@ -111,7 +112,7 @@ class Follower:
         if (kept := to_audit.place(tx, self._name)) is not None:
             return Place.from_json(kept)
         place = Place()
-        place.arrived, place.history.after = to_audit.newest(tx)
+        place.arrived, place.history.after, place.callers.after = to_audit.newest(tx)
         return place
 
     def _read(self, tx: Connection, place: Place, now: datetime) -> tuple[list[Message], bool]:
@@ -124,7 +125,13 @@ class Follower:
         for each in over:
             transfer = self._transfer(tx, each, whose.get(each.study_uid))
             messages.append(transfer_message(transfer, self._source))
-        return messages, max(len(deeds), count) >= _AT_ONCE
+        callers = to_audit.turned_away(
+            tx, place.callers.after, place.callers.missing, limit=_AT_ONCE
+        )
+        place.callers.read([number for number, _ in callers], now=now)
+        refused = (self._refused(each) for _, each in callers if each is not None)
+        messages += [transfer_message(each, self._source) for each in refused]
+        return messages, max(len(deeds), len(callers), count) >= _AT_ONCE
 
     def _gather(self, tx: Connection, place: Place, now: datetime) -> int:
         arrived = to_audit.arrived(tx, place.arrived, limit=_AT_ONCE)
@@ -160,7 +167,16 @@ class Follower:
             patient_id=whose.patient_id if whose else "",
             accession_number=whose.accession_number if whose else "",
             sop_classes=each.sop_classes,
-            taken=each.taken,
+            refused="" if each.taken else "refused by the receiver",
+        )
+
+    def _refused(self, each: to_audit.TurnedAway) -> Transfer:
+        kinds = (f"{kind or 'unforeseen'} {n}" for kind, n in sorted(each.refusals.items()))
+        return Transfer(
+            at=each.at,
+            sender=Party(ae_title=each.calling_ae, address=each.address),
+            receiver=self._ours(),
+            refused=f"objects refused by the receiver: {', '.join(kinds)}",
         )
 
     def _ours(self) -> Party:

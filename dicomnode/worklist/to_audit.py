@@ -1,4 +1,4 @@
-"""What the worklist already knows and an audit trail has to tell: deeds, arrivals, deliveries.
+"""What is written down and an audit trail has to tell: deeds, arrivals, deliveries, refusals.
 
 Each is read by number, after a place that is remembered for each receiver of messages.
 """
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from dicomnode.audit.events import Deed
+from dicomnode.audit.gathering import Place
 from dicomnode.logbook.tables import associations, audit, audit_places
 from dicomnode.records import DeliveryState
 from dicomnode.storage.database import Connection
@@ -19,6 +20,7 @@ from dicomnode.worklist.tables import history, instances, results, studies
 __all__ = [
     "Arrived",
     "Sent",
+    "TurnedAway",
     "Who",
     "address_of",
     "arrived",
@@ -28,6 +30,7 @@ __all__ = [
     "newest",
     "place",
     "sent",
+    "turned_away",
     "who",
 ]
 
@@ -56,6 +59,16 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnedAway:
+    """What one caller brought and was not taken; whose it was, nobody has read."""
+
+    calling_ae: str
+    address: str
+    at: datetime
+    refusals: Mapping[str, int]  #: objects by name of the error, as of `Visit`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Who:
     """Whose a study is."""
 
@@ -78,10 +91,9 @@ def keep_place(tx: Connection, sink: str, value: Mapping[str, Any], *, now: date
         tx.execute(sa.insert(audit_places).values(row))
 
 
-def newest(tx: Connection) -> tuple[int, int]:
-    """The largest numbers of an object and of a line of history; 0 where there is none."""
-    last = [tx.scalar(sa.select(sa.func.max(table.c.id))) for table in (instances, history)]
-    return last[0] or 0, last[1] or 0
+def newest(tx: Connection) -> tuple[int, int, int]:
+    """The largest numbers of an object, a line of history and a caller; 0 where there is none."""
+    return _last(tx, instances), _last(tx, history), _last(tx, associations)
 
 
 def behind(tx: Connection, sink: str) -> int:
@@ -89,12 +101,10 @@ def behind(tx: Connection, sink: str) -> int:
     kept = place(tx, sink)
     if kept is None:
         return 0
-    instance, line = newest(tx)
-    deed = tx.scalar(sa.select(sa.func.max(audit.c.id))) or 0
-    told = (kept["arrived"], kept["history"]["after"], kept["deeds"]["after"])
-    return sum(
-        max(0, last - so_far) for last, so_far in zip((instance, line, deed), told, strict=True)
-    )
+    so_far = Place.from_json(kept)
+    told = (so_far.arrived, so_far.history.after, so_far.callers.after, so_far.deeds.after)
+    there = (*newest(tx), _last(tx, audit))
+    return sum(max(0, last - number) for last, number in zip(there, told, strict=True))
 
 
 def deeds(
@@ -136,6 +146,29 @@ def sent(
     return [(row.id, found.get(row.id)) for row in rows]
 
 
+def turned_away(
+    tx: Connection, after: int, also: Collection[int], *, limit: int
+) -> list[tuple[int, TurnedAway | None]]:
+    """Callers likewise; None for one of whom no object was refused."""
+    names = ("id", "calling_ae", "address", "ended_at", "refusals")
+    wanted = sa.select(*(associations.c[name] for name in names))
+    wanted = wanted.where(_after(associations, after, also)).order_by(associations.c.id)
+    return [
+        (
+            row.id,
+            TurnedAway(
+                calling_ae=row.calling_ae,
+                address=row.address,
+                at=row.ended_at,
+                refusals=row.refusals,
+            )
+            if row.refusals
+            else None,
+        )
+        for row in tx.execute(wanted.limit(limit))
+    ]
+
+
 def who(tx: Connection, study_uids: Iterable[str]) -> dict[str, Who]:
     """Whose studies are, as far as they are known."""
     columns = (studies.c.study_uid, studies.c.patient_id, studies.c.accession_number)
@@ -154,6 +187,10 @@ def address_of(tx: Connection, calling_ae: str, *, since: datetime, until: datet
     )
     address: str | None = tx.scalar(wanted.order_by(associations.c.ended_at).limit(1))
     return address
+
+
+def _last(tx: Connection, table: sa.Table) -> int:
+    return tx.scalar(sa.select(sa.func.max(table.c.id))) or 0
 
 
 def _after(table: sa.Table, after: int, also: Collection[int]) -> sa.ColumnElement[bool]:

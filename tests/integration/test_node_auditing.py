@@ -14,10 +14,12 @@ from dicomnode.audit.syslog import Syslog
 from dicomnode.config.current import Current
 from dicomnode.config.load import load
 from dicomnode.errors import AuditAway, DatabaseAway
-from dicomnode.logbook import audit
+from dicomnode.logbook import associations, audit
+from dicomnode.logbook.associations import Ended
 from dicomnode.node import auditing
 from dicomnode.node.auditing import Auditing, Follower
 from dicomnode.node.parts import Parts
+from dicomnode.records import Visit, VisitState
 from dicomnode.storage.database import Database
 from tests.audit_schema import parse
 from tests.certificates import write_certificate
@@ -214,6 +216,42 @@ def test_what_a_peer_took_and_what_it_refused_are_two_messages(
         if event is not None and receiver.attrib["UserID"] == "PACS":
             outcomes.append(event.attrib["EventOutcomeIndicator"])
     assert sorted(outcomes) == ["0", "8"]
+
+
+def test_objects_that_came_and_were_refused_are_a_transfer_that_failed(
+    database: Database, tmp_path: Path
+) -> None:
+    ear = Ear()
+    follows = follower(database, tmp_path, ear)
+    follows.follow(NOW)
+    usual = {"address": "10.0.0.9", "called_ae": "DICOMNODE", "stored": 3}
+    visits = [
+        Visit(state=VisitState.RELEASED, calling_ae="CT1", **usual),  # type: ignore[arg-type]
+        Visit(
+            state=VisitState.ABORTED,
+            calling_ae="CT2",
+            refusals={"StoreFull": 2, "": 1},
+            **usual,  # type: ignore[arg-type]  # one of several kinds of values
+        ),
+    ]
+    with database.transaction() as tx:
+        rows = [Ended(visit=visit, at=NOW, ended_at=after(9)) for visit in visits]
+        associations.write(tx, rows)
+
+    follows.follow(after(10))
+    follower(database, tmp_path, ear).follow(after(60))
+
+    assert ear.told == ["objects refused by the receiver: unforeseen 1, StoreFull 2"]
+    (root,) = ear.heard
+    event = root.find("EventIdentification")
+    assert event is not None
+    assert (_event(root), event.attrib["EventOutcomeIndicator"]) == (
+        "DICOM Instances Transferred",
+        "8",
+    )
+    sender, receiver = root.findall("ActiveParticipant")
+    assert (sender.attrib["UserID"], receiver.attrib["UserID"]) == ("CT2", "DICOMNODE")
+    assert sender.attrib["NetworkAccessPointID"] == "10.0.0.9"
 
 
 def test_while_an_association_brings_more_a_study_is_not_told(

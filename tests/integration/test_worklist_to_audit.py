@@ -32,7 +32,7 @@ def test_deeds_are_read_in_order_after_a_number_and_late_ones_by_theirs(
 def test_what_arrived_is_read_with_who_sent_it(database: Database) -> None:
     with database.transaction() as tx:
         enter(tx, 1, calling_ae="CT1")
-        before, _ = to_audit.newest(tx)
+        before, _, _ = to_audit.newest(tx)
         enter(tx, 2, calling_ae="CT1", patient_id="P-1", accession_number="A-7")
 
     with database.reading() as tx:

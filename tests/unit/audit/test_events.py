@@ -95,8 +95,8 @@ def test_a_query_is_told_whole_and_only_encoded() -> None:
     assert "P-1" not in (root.findtext("EventIdentification/EventOutcomeDescription") or "")
 
 
-@pytest.mark.parametrize("taken", [True, False])
-def test_a_transfer_names_both_ends_the_study_and_how_much(taken: bool) -> None:
+@pytest.mark.parametrize("refused", ["", "objects refused by the receiver: StoreFull 2"])
+def test_a_transfer_names_both_ends_the_study_and_how_much(refused: str) -> None:
     transfer = Transfer(
         at=AT,
         sender=Party(ae_title="CT1", address="10.0.0.9"),
@@ -105,12 +105,13 @@ def test_a_transfer_names_both_ends_the_study_and_how_much(taken: bool) -> None:
         patient_id="P-1",
         accession_number="A 7",
         sop_classes={"1.2.840.10008.5.1.4.1.1.2": 312},
-        taken=taken,
+        refused=refused,
     )
 
     root = parse(as_xml(transfer_message(transfer, SOURCE)))
 
-    assert event(root) == ("110104", "", "C", "0" if taken else "8")
+    assert event(root) == ("110104", "", "C", "8" if refused else "0")
+    assert (root.findtext("EventIdentification/EventOutcomeDescription") or "") == refused
     sender, receiver = root.findall("ActiveParticipant")
     assert sender.attrib["UserIsRequestor"] == "true"
     assert [each.find("RoleIDCode").attrib["csd-code"] for each in (sender, receiver)] == [  # type: ignore[union-attr]
@@ -124,6 +125,16 @@ def test_a_transfer_names_both_ends_the_study_and_how_much(taken: bool) -> None:
         {"Number": "A 7"},
         {"UID": "1.2.840.10008.5.1.4.1.1.2", "NumberOfInstances": "312"},
     ]
+
+
+def test_a_study_that_was_refused_unread_is_called_unknown() -> None:
+    """A.5.3.7 wants a study and a patient in each message."""
+    ct, node = Party(ae_title="CT1"), Party(ae_title="DICOMNODE")
+    transfer = Transfer(at=AT, sender=ct, receiver=node, refused="Unreadable 1")
+    root = parse(as_xml(transfer_message(transfer, SOURCE)))
+
+    named = root.findall("ParticipantObjectIdentification")
+    assert [each.attrib["ParticipantObjectID"] for each in named] == ["unknown", "unknown"]
 
 
 @pytest.mark.parametrize(

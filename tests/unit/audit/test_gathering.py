@@ -59,12 +59,19 @@ def test_one_that_never_ends_is_told_in_parts() -> None:
 def test_what_is_gathered_survives_as_json() -> None:
     place = Place()
     place.deeds.read([1, 2, 5], now=at(0))
+    place.callers.read([3, 5], now=at(0))
     gather(place, "1.1", 0)
 
     again = Place.from_json(json.loads(json.dumps(place.as_json())))
 
     assert again == place
     assert again.as_json() == place.as_json()
+
+
+def test_a_place_of_before_there_was_a_mark_for_callers_begins_with_the_first() -> None:
+    older = {name: value for name, value in Place().as_json().items() if name != "callers"}
+
+    assert Place.from_json(older) == Place()
 
 
 def test_a_number_that_comes_after_a_larger_one_is_asked_for_until_it_came() -> None:
