@@ -23,7 +23,7 @@ from dicomnode.web.access import ACCESS
 from dicomnode.web.api import associations as associations_api
 from dicomnode.web.api import audit as audit_api
 from dicomnode.web.api import configuration as configuration_api
-from dicomnode.web.api import health, measures
+from dicomnode.web.api import files, health, measures
 from dicomnode.web.api import jobs as jobs_api
 from dicomnode.web.api import openapi as openapi_api
 from dicomnode.web.api import overview as overview_api
@@ -82,6 +82,7 @@ _ROUTERS = (
     configuration_history.router,
     configuration.router,
     configuration_api.router,
+    files.router,
 )
 
 _STATUS: dict[type[DicomnodeError], int] = {

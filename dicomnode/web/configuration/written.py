@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from dicomnode.config.edit import UNSET, Unset, Way, set_values
 from dicomnode.config.fields import Section, section_at
+from dicomnode.config.files import Texts
 from dicomnode.config.load import read
 from dicomnode.config.mistakes import Source, explain
 from dicomnode.config.proposal import NODE, file_of, model_of, said, seen
@@ -16,16 +17,16 @@ from dicomnode.web.access import Caller
 from dicomnode.web.configuration.changing import save
 from dicomnode.web.site import Site
 
-__all__ = ["File", "seen"]
+__all__ = ["File"]
 
 
 class File:
     """A file as it is now; it need not exist."""
 
-    def __init__(self, here: Site, kind: str, name: str) -> None:
+    def __init__(self, here: Site, kind: str, name: str, texts: Texts | None = None) -> None:
         self._here = here
         self._file = file_of(kind, name) if kind else NODE
-        self._texts = read(here.config)
+        self._texts = read(here.config) if texts is None else texts
         self._model = model_of(self._file)
         self.exists = self._file in self._texts
         self._text = self._texts.get(self._file) or (new_file(self._model) if kind else "")
