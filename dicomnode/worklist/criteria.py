@@ -52,6 +52,13 @@ class Asked(NamedTuple):
     most: sa.Select[Any] | sa.CompoundSelect[Any]  #: the same or more, to be counted quickly
     along: sa.ColumnElement[bool] | None = None  #: the same, where the order's index holds it too
 
+    @property
+    def finds(self) -> sa.ColumnElement[bool]:
+        """The same, for an index to find all studies by."""
+        if self.along is not None:
+            return self.along
+        return studies.c.study_uid.in_(sa.select(self.uids.subquery().c[0]))
+
 
 def findings_known(tx: Connection) -> list[str]:
     """Every label that was ever present, in order."""

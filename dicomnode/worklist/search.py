@@ -19,7 +19,7 @@ from dicomnode.worklist.tables import studies
 __all__ = ["COUNTED", "Found", "Place", "search"]
 
 COUNTED = 5000  #: so many are counted exactly
-_STRETCH = 25_000
+_STRETCH = 10_000
 _ESTIMATED = 100_000
 
 
@@ -51,11 +51,11 @@ def search(tx: Connection, wanted: Wanted, *, after: Place | None = None, limit:
     order = _ORDER if wanted.date_from or wanted.date_to else _ORDER[1:]
     rarest, count = _rarest(tx, asked, COUNTED)
     if count <= COUNTED:
-        return _among(tx, asked, rarest, order, after, limit)
+        return _among(tx, asked, rarest, order, after, limit, few=True)
     found = _newest(tx, asked, order, after, limit)
     if found is None:
         rarest, _ = _rarest(tx, asked, _ESTIMATED) if len(asked) > 1 else (0, count)
-        return _among(tx, asked, rarest, order, after, limit)
+        return _among(tx, asked, rarest, order, after, limit, few=False)
     return found
 
 
@@ -70,16 +70,22 @@ def _among(
     order: _Order,
     after: Place | None,
     limit: int,
+    *,
+    few: bool,
 ) -> Found:
     """Of the studies for which the rarest holds, those for which the rest does: all of them."""
-    few = asked[rarest].uids.subquery()
     rest = [each.holds for number, each in enumerate(asked) if number != rarest]
-    mine = sa.select(*_ORDER, sa.func.count().over().label("count"))
-    found = mine.where(studies.c.study_uid.in_(sa.select(few.c[0])), *rest).subquery()
+    mine = sa.select(*_ORDER).where(asked[rarest].finds, *rest)
+    found = mine.offset(0).subquery()  # a planner must not go along the order in search of them
     wanted = _in_order(sa.select(found), tuple(found.c[column.name] for column in order), after)
     rows = tx.execute(wanted.limit(limit + 1)).all()
-    count: int = rows[0][-1] if rows else 0
-    return _page([row[:3] for row in rows], order, limit, count=count, exact=True)
+    if after is None and len(rows) <= limit:
+        count = len(rows)
+    elif few or len(asked) > 1:
+        count = _count(tx, mine, COUNTED)
+    else:
+        count = COUNTED + 1  # as was counted to come here
+    return _page(rows, limit, count=min(count, COUNTED), exact=count <= COUNTED)
 
 
 def _newest(
@@ -88,8 +94,8 @@ def _newest(
     """Look at a stretch of studies in order; None where that does not fill the page."""
     mine = sa.select(*_ORDER)
     lead = next((each for each in asked if each.along is not None), None)
-    if lead is not None and lead.along is not None:
-        mine = mine.where(lead.along)
+    if lead is not None:
+        mine = mine.where(lead.finds)
     holds = [each.holds for each in asked if each is not lead]
 
     def stretch(behind: Place | None, length: int) -> tuple[sa.Select[Any], bool]:
@@ -107,7 +113,7 @@ def _newest(
         count = _count(tx, top.where(*holds), COUNTED)
     exact = is_all and count <= COUNTED
     count = max(min(count, COUNTED), min(len(rows), limit))
-    return _page(rows, order, limit, count=count, exact=exact)
+    return _page(rows, limit, count=count, exact=exact)
 
 
 def _stretch(
@@ -133,7 +139,7 @@ def _is_before(place: Place, order: _Order) -> sa.ColumnElement[bool]:
     return sa.tuple_(*order) < sa.tuple_(*there)
 
 
-def _page(rows: Sequence[Any], order: _Order, limit: int, *, count: int, exact: bool) -> Found:
+def _page(rows: Sequence[Any], limit: int, *, count: int, exact: bool) -> Found:
     places = [Place(*row) for row in rows[:limit]]
     return Found(
         study_uids=tuple(place.study_uid for place in places),
