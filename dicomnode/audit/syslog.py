@@ -9,13 +9,14 @@ knows.
 import os
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import Literal
 
+from dicomnode.audit.channel import Channel, SafeChannel
 from dicomnode.audit.message import Message, as_xml
 from dicomnode.errors import AuditAway
 
@@ -62,9 +63,13 @@ class Syslog:
         if self._to.transport == "udp":
             self._send_datagrams(records)
             return
-        with self._connected() as connection:
-            connection.sendall(b"".join(b"%d %b" % (len(each), each) for each in records))
-            _end(connection)
+        data = b"".join(b"%d %b" % (len(each), each) for each in records)
+        with socket.create_connection((self._to.host, self._to.port), _WAIT_S) as plain:
+            channel = Channel(plain) if self._to.transport == "tcp" else self._safe(plain)
+            channel.say(data)
+            plain.settimeout(_FAREWELL_S)
+            with suppress(TimeoutError):  # it neither ends nor breaks the connection
+                channel.end()
 
     def _send_datagrams(self, records: Sequence[bytes]) -> None:
         place = (self._to.host, self._to.port)
@@ -73,15 +78,8 @@ class Syslog:
             for each in records:
                 channel.sendto(each, to)
 
-    @contextmanager
-    def _connected(self) -> Iterator[socket.socket]:
-        plain = socket.create_connection((self._to.host, self._to.port), _WAIT_S)
-        if self._to.transport == "tcp":
-            with plain:
-                yield plain
-            return
-        with plain, self._context().wrap_socket(plain, server_hostname=self._to.host) as safe:
-            yield safe
+    def _safe(self, plain: socket.socket) -> Channel:
+        return SafeChannel(plain, self._context(), self._to.host)
 
     def _context(self) -> ssl.SSLContext:
         """Read at each connection: certificates are renewed while the node runs."""
@@ -104,25 +102,6 @@ def record(message: Message) -> bytes:
     machine = _printable(socket.gethostname(), 255)
     head = f"<{_FACILITY * 8 + severity}>1 {at} {machine} dicomnode {os.getpid()} {_MESSAGE_ID} - "
     return head.encode() + b"\xef\xbb\xbf" + as_xml(message).encode()
-
-
-def _end(connection: socket.socket) -> None:
-    """Say that this is all, and hear that it was read; OSError where it was not."""
-    connection.settimeout(_FAREWELL_S)
-    try:
-        if isinstance(connection, ssl.SSLSocket):
-            connection.unwrap()
-        else:
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(4096):
-                pass
-    except TimeoutError:
-        return  # it neither ends nor breaks the connection
-    except ssl.SSLEOFError:
-        return  # it ended the connection below TLS: in order too, or this were a reset
-    except OSError as error:
-        if isinstance(error, ssl.SSLError) or error.errno != 0:  # 0: as SSLEOFError
-            raise
 
 
 def _printable(text: str, most: int) -> str:
