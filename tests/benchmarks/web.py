@@ -112,16 +112,18 @@ def _measure(kind: str, site: Site, given: argparse.Namespace) -> None:
         table.add_row(name, *map(_shown, figures), count)
     table.add_section()
 
-    def today() -> None:
-        browser.get("/").raise_for_status()
+    def overview() -> None:
+        glance(site.database, site.settings(), now=site.now())
 
-    figures = [
-        took(lambda: glance(site.database, site.settings(), now=site.now())),
-        None,
-        took(today),
-        took(today, process_time),
-    ]
-    table.add_row("today", *map(_shown, figures), "")
+    figures = [took(overview), None]
+    for name, path in _pages(given.studies).items():
+
+        def opened(path: str = path) -> None:
+            browser.get(path).raise_for_status()
+
+        figures += [took(opened), took(opened, process_time)]
+        table.add_row(name, *map(_shown, figures), "")
+        figures = [None, None]
     _console.print(table)
 
 
@@ -177,6 +179,20 @@ def _searches(count: int) -> dict[str, Wanted]:
         "rare: cancelled, all long ago": Wanted(states=(State.CANCELLED,)),
         "rare: a pipeline, long retired": Wanted(pipeline="retired"),
         "rare: two that exclude each other": Wanted(calling_ae="CT_OLD", pipeline="chest"),
+    }
+
+
+def _pages(count: int) -> dict[str, str]:
+    """What else is opened; pictures come by themselves, behind the page that shows them."""
+    study = f"/studies/1.2.826.0.1.3680043.8.498.{count // 2}"
+    ct = f"/studies/1.2.826.0.1.3680043.8.498.{count - count % 10}"
+    return {
+        "today": "/",
+        "a study": study,
+        "a study of 300 images": ct,
+        "associations": "/associations",
+        "audit": "/audit",
+        "the metrics": "/metrics",
     }
 
 
