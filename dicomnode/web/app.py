@@ -2,23 +2,15 @@
 
 from collections.abc import Iterable
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import BaseRoute
 
 from dicomnode import __version__
-from dicomnode.errors import (
-    AccountError,
-    ConfigError,
-    DatabaseAway,
-    DicomnodeError,
-    NotFound,
-    WrongStep,
-)
+from dicomnode.errors import DicomnodeError
 from dicomnode.web.access import ACCESS
 from dicomnode.web.api import associations as associations_api
 from dicomnode.web.api import audit as audit_api
@@ -31,7 +23,7 @@ from dicomnode.web.api import people as people_api
 from dicomnode.web.api import studies as studies_api
 from dicomnode.web.api import study as study_api
 from dicomnode.web.api import trying as trying_api
-from dicomnode.web.headers import HEADERS, MAX_BODY_BYTES, add_headers
+from dicomnode.web.headers import MAX_BODY_BYTES, add_headers
 from dicomnode.web.pages import (
     associations,
     audit,
@@ -49,7 +41,8 @@ from dicomnode.web.pages import (
     today,
     trying,
 )
-from dicomnode.web.rendering import STATIC, part
+from dicomnode.web.problems import broken, not_understood, refused, told
+from dicomnode.web.rendering import STATIC
 from dicomnode.web.site import Site
 
 __all__ = ["build_app"]
@@ -85,14 +78,6 @@ _ROUTERS = (
     files.router,
 )
 
-_STATUS: dict[type[DicomnodeError], int] = {
-    NotFound: 404,
-    WrongStep: 409,
-    AccountError: 409,
-    ConfigError: 422,
-    DatabaseAway: 503,
-}
-
 
 def build_app(site: Site) -> FastAPI:
     """The whole of it, for a server of ASGI applications."""
@@ -106,10 +91,10 @@ def build_app(site: Site) -> FastAPI:
     )
     app.state.site = site
     app.middleware("http")(add_headers)
-    app.add_exception_handler(DicomnodeError, _told)
-    app.add_exception_handler(StarletteHTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _not_understood)
-    app.add_exception_handler(Exception, _broken)
+    app.add_exception_handler(DicomnodeError, told)
+    app.add_exception_handler(StarletteHTTPException, refused)
+    app.add_exception_handler(RequestValidationError, not_understood)
+    app.add_exception_handler(Exception, broken)
     for router in _ROUTERS:
         _demand_access(router.routes)
         app.include_router(router)
@@ -126,40 +111,3 @@ def _demand_access(routes: Iterable[BaseRoute]) -> None:
         asked = route.dependant.dependencies if isinstance(route, APIRoute) else ()
         if {each.call for each in asked}.isdisjoint(ACCESS):
             raise AssertionError(f"{getattr(route, 'path', route)} does not say who may call it")
-
-
-def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "")
-
-
-def _answer(request: Request, status: int, problem: str) -> Response:
-    if _wants_page(request):
-        return part("problem.html", None, {"code": status, "problem": problem}, status=status)
-    return JSONResponse({"problem": problem}, status)
-
-
-async def _told(request: Request, error: Exception) -> Response:
-    """Our own errors are said as they are: they are made for people, and name no patient."""
-    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
-    return _answer(request, status, str(error))
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException | StarletteHTTPException)  # noqa: S101  # as registered
-    if error.status_code == 303:
-        return Response(status_code=303, headers=error.headers)
-    return _answer(request, error.status_code, str(error.detail))
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    """A mistake of ours: it goes on to the log, and nothing of it to the caller."""
-    answer = _answer(request, 500, "this is a mistake of dicomnode; its log says more")
-    answer.headers.update(HEADERS | {"cache-control": "no-store"})
-    return answer
-
-
-async def _not_understood(request: Request, error: Exception) -> Response:
-    """What is wrong and where; never what was sent, which may name a patient."""
-    assert isinstance(error, RequestValidationError)  # noqa: S101  # as registered
-    problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    return _answer(request, 422, "; ".join(problems))

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
+from dicomnode.errors import DatabaseAway
 from dicomnode.web.access import who
 
 __all__ = ["HEADERS", "MAX_BODY_BYTES", "add_headers"]
@@ -35,10 +36,7 @@ async def add_headers(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     """Add them; what is of patients is kept by no browser or proxy."""
-    if _is_large(request) and await run_in_threadpool(who, request, request.app.state.site) is None:
-        problem = "log in before you send so much"
-        return JSONResponse({"problem": problem}, 401, headers={"connection": "close"})
-    response = await call_next(request)
+    response = await _refusal(request) or await call_next(request)
     response.headers.update(HEADERS)
     if not request.url.path.startswith("/static/"):
         response.headers.setdefault("cache-control", "no-store")
@@ -47,8 +45,20 @@ async def add_headers(
     return response
 
 
-def _is_large(request: Request) -> bool:
+async def _refusal(request: Request) -> Response | None:
     """FastAPI reads what is sent before it asks who sends it: of strangers that must be little."""
+    if not _is_large(request):
+        return None
+    try:
+        if await run_in_threadpool(who, request, request.app.state.site) is not None:
+            return None
+        status, problem = 401, "log in before you send so much"
+    except DatabaseAway as error:
+        status, problem = 503, str(error)
+    return JSONResponse({"problem": problem}, status, headers={"connection": "close"})
+
+
+def _is_large(request: Request) -> bool:
     if "transfer-encoding" in request.headers:
         return True
     length = request.headers.get("content-length", "0")

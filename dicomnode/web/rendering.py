@@ -14,7 +14,7 @@ from dicomnode import __version__
 from dicomnode.report.wording import percent
 from dicomnode.web.access import Caller
 
-__all__ = ["STATIC", "page", "part", "text_of"]
+__all__ = ["STATIC", "is_of_script", "page", "part", "text_of"]
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
@@ -40,6 +40,11 @@ def part(
 ) -> HTMLResponse:
     """A piece of a page, as it comes live or after a button."""
     return HTMLResponse(text_of(name, caller, values), status)
+
+
+def is_of_script(request: Request) -> bool:
+    """Did `app.js` send this? It puts the answer into the page that is there."""
+    return "x-csrf-token" in request.headers
 
 
 def text_of(name: str, caller: Caller | None, values: Mapping[str, object]) -> str:

@@ -27,7 +27,7 @@ from dicomnode.web.access import Administrator, Caller
 from dicomnode.web.configuration.changing import owed, save, standing_of
 from dicomnode.web.configuration.filling import Filling, Sent, look_at, open_file
 from dicomnode.web.live import live
-from dicomnode.web.rendering import page, part, text_of
+from dicomnode.web.rendering import is_of_script, page, part, text_of
 from dicomnode.web.site import Here, Site
 
 __all__ = ["router"]
@@ -264,6 +264,6 @@ def _looked(
     """A part where a script of ours asks, else a whole page."""
     sent: Sent = {name: [str(each) for each in form.getlist(name)] for name in form}
     looked = look_at(here, caller, filling, sent)
-    if request.headers.get("x-csrf-token"):
+    if is_of_script(request):
         return part("configuration_look.html", caller, looked.values())
     return page(request, "configuration_file.html", caller, **looked.values())

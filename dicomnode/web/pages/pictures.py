@@ -8,7 +8,6 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from dicomnode.errors import NotAnalysable, NotFound
 from dicomnode.web.access import Caller, Viewer, note
-from dicomnode.web.showing.pictures import Busy
 from dicomnode.web.site import Here, Site
 from dicomnode.web.uids import InPath
 from dicomnode.worklist import dossier
@@ -50,8 +49,6 @@ def picture(
         drawn = here.pictures.draw(path, frame, size)
     except NotAnalysable as error:
         return _in_its_place(request, str(error))
-    except Busy as error:
-        raise HTTPException(503, str(error), {"retry-after": "60"}) from error
     headers = {"etag": drawn.etag, "cache-control": _KEPT}
     if drawn.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

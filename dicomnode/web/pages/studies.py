@@ -12,7 +12,7 @@ from dicomnode.web import acting, studies
 from dicomnode.web.access import Caller, Operator, Viewer
 from dicomnode.web.acting import Done
 from dicomnode.web.asked import LARGEST
-from dicomnode.web.rendering import page, part
+from dicomnode.web.rendering import is_of_script, page, part
 from dicomnode.web.site import Here, Site
 from dicomnode.web.studies import Asked
 from dicomnode.worklist.criteria import Wanted, findings_known, pipelines_known, senders_known
@@ -58,7 +58,7 @@ def act(
     if known is None or not chosen:
         return _answer(request, here, caller, wanted, after, problem="No job is ticked.")
     words, do = known
-    if not sure and not _is_of_script(request):
+    if not sure and not is_of_script(request):
         question = {"act": act, "words": words, "jobs": chosen}
         action = f"/studies?{studies.as_query(wanted)}&after={after}"
         return page(request, "studies_sure.html", caller, action=action, **question)
@@ -87,7 +87,7 @@ def _answer(
         "problem": problem,
         "acts": {name: words for name, (words, _) in _ACTS.items()},
     }
-    if _is_of_script(request):
+    if is_of_script(request):
         return part("studies_found.html", caller, values)
     return page(request, "studies.html", caller, **values, **_choices(here))
 
@@ -102,8 +102,3 @@ def _choices(here: Site) -> dict[str, object]:
             "labels": findings_known(tx),
             "pipelines": sorted({*configured, *pipelines_known(tx)}),
         }
-
-
-def _is_of_script(request: Request) -> bool:
-    """Did `app.js` send this? It puts the answer into the page that is there."""
-    return "x-csrf-token" in request.headers

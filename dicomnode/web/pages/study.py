@@ -17,7 +17,7 @@ from dicomnode.web.acting import Done
 from dicomnode.web.asked import LARGEST
 from dicomnode.web.configuration.installed import installed_models
 from dicomnode.web.live import live
-from dicomnode.web.rendering import page, part, text_of
+from dicomnode.web.rendering import is_of_script, page, part, text_of
 from dicomnode.web.showing import kinds
 from dicomnode.web.showing.overlays import stacks
 from dicomnode.web.site import Here, Site
@@ -84,7 +84,7 @@ def act(
         done = _ACTS[act](here, caller, [job])
     else:
         raise NotFound(f"nothing is called {act[:20]!r} here")
-    if "x-csrf-token" not in request.headers:
+    if not is_of_script(request):
         return _page(request, here, caller, study_uid, 0, done)
     with here.database.reading() as tx:
         view = study.read(here, tx, study_uid)

@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, StreamingResponse
 
-from dicomnode.errors import NotAnalysable, NotFound
+from dicomnode.errors import NotFound
 from dicomnode.web.access import Caller, Operator
 from dicomnode.web.live import live
 from dicomnode.web.rendering import page, text_of
-from dicomnode.web.showing.pictures import Busy
 from dicomnode.web.site import Here, Site
 from dicomnode.web.trials import tried
 from dicomnode.web.trials.trials import Trial
@@ -72,13 +71,7 @@ def picture(
 ) -> Response:
     """A result that is a picture."""
     path = tried.result(here.trials.get(number, caller.name), place)
-    try:
-        drawn = here.pictures.draw(path, 1, size)
-    except NotAnalysable as error:
-        raise HTTPException(422, str(error)) from error
-    except Busy as error:
-        raise HTTPException(503, str(error)) from error
-    return Response(drawn.data, media_type="image/png")
+    return Response(here.pictures.draw(path, 1, size).data, media_type="image/png")
 
 
 @router.get("/try/{number}/results/{place}")

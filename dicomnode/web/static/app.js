@@ -99,7 +99,8 @@ async function send(form, button) {
       headers: { "x-csrf-token": csrf(), accept: "text/html" },
       body: query || form.method === "get" ? undefined : body,
     });
-    if (answer.redirected && new URL(answer.url).pathname === "/login") location.reload();
+    const out = answer.redirected && new URL(answer.url).pathname === "/login";
+    if (out || answer.status === 401) return location.reload(); // to log in again
     const html = await answer.text();
     if (form.dataset.turn !== turn) return; // somebody typed on: a later answer is under way
     put(into, html);

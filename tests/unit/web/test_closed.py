@@ -109,6 +109,7 @@ def test_a_stranger_gets_nothing(site: Site, accept: str) -> None:
     [
         {"authorization": "Bearer"},
         {"authorization": "Bearer guess"},
+        {"authorization": "Bearer dicomnode_guess"},
         {"authorization": "Bearer " + "x" * 7000},
         {"authorization": "Basic YWRhOmE="},
         {"cookie": "dicomnode=guess"},

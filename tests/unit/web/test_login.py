@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 from fastapi import APIRouter, Request
-from fastapi.routing import APIRoute
 from starlette.routing import Mount
 
 from dicomnode.logbook import audit
@@ -231,57 +230,6 @@ def test_files_are_taken_where_a_route_says_so_and_of_its_people_only(
 def test_nor_of_people_where_no_file_is_taken(site: Site) -> None:
     browser = client(site)
     assert browser.post("/api/people", content=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
-
-
-#: What is open to everybody. Whoever adds to it says why.
-OPEN = {
-    "/login",
-    "/login/openid",
-    "/login/openid/answer",
-    "/metrics",
-    "/health/live",
-    "/health/ready",
-}
-
-
-def routes() -> list[tuple[str, str]]:
-    found = [route for router in application._ROUTERS for route in router.routes]
-    return [
-        (method, route.path)
-        for route in found
-        if isinstance(route, APIRoute)
-        for method in sorted(route.methods or ())
-        if route.path not in OPEN
-    ]
-
-
-def place(path: str) -> str:
-    """A path with something in its places."""
-    return path.replace("{", "").replace("}", "").replace(":path", "")
-
-
-def test_no_way_in_without_a_login(site: Site) -> None:
-    asking = routes()
-    bare, guessing, person = nobody(site), nobody(site), nobody(site)
-    guessing.headers["authorization"] = "Bearer dicomnode_guess"
-    person.headers["accept"] = "text/html"
-    for method, path in asking:
-        for browser in (bare, guessing):
-            answer = browser.request(method, place(path), json={})
-            assert answer.status_code == 401, f"{method} {path}"
-        if method == "GET":
-            there = person.get(place(path)).headers["location"]
-            assert there.startswith("/login?to="), path
-    assert len(asking) > 15
-
-
-def test_no_way_in_with_a_session_but_without_its_token(site: Site) -> None:
-    browser = client(site)
-    del browser.headers["x-csrf-token"]
-    for method, path in routes():
-        if method != "GET":
-            answer = browser.request(method, place(path), json={})
-            assert answer.status_code == 403, f"{method} {path}"
 
 
 def test_a_route_that_names_nobody_is_found_at_the_start(
