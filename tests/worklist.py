@@ -16,12 +16,13 @@ from dicomnode.records import (
     State,
     Verdict,
 )
-from dicomnode.storage.database import Connection
+from dicomnode.storage.database import Connection, Database
 from dicomnode.worklist import arrivals, history, jobs, outbox, queue, studies
 from dicomnode.worklist.arrivals import Arrival, Entry
 from tests.factories import STUDY_UID, uid
 
 __all__ = [
+    "LONG",
     "MODEL",
     "NOW",
     "PIPELINE",
@@ -42,12 +43,15 @@ __all__ = [
     "reported_job",
     "running_job",
     "say",
+    "study",
     "undelivered_job",
+    "usual_jobs",
     "waiting_job",
 ]
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, 678900, UTC)
 PIPELINE = "chest"
+LONG = "chest-xray-adult-findings"  #: a pipeline with as long a name as people give
 MODEL = "chest-model@1.0"
 
 
@@ -238,3 +242,19 @@ def say(
 def events(tx: Connection, study_uid: str = STUDY_UID) -> list[str]:
     """What happened to a study, in order."""
     return [event.event for event in history.of_study(tx, study_uid)]
+
+
+def study(number: int) -> str:
+    """A UID as long as UIDs may be."""
+    return f"1.2.840.113619.2.404.3.1074448704.467.1763680000.{number:015d}"
+
+
+def usual_jobs(database: Database) -> None:
+    """Jobs 1 to 5, one in each state that an operator often sees."""
+    with database.transaction() as tx:
+        delivered_job(tx, study_uid=study(1), images=2)
+        undelivered_job(tx, study_uid=study(2))
+        failed_job(tx, study_uid=study(3))
+        reported_job(tx, study_uid=study(4), pipelines={LONG: 0})
+        say(tx, owed(tx)[0], Verdict.LATER, "out of resources (0xA700)")
+        studies.expect(tx, waiting_job(tx, study_uid=study(5)).study_uid, 412)

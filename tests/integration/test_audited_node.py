@@ -18,7 +18,7 @@ from tests.audit_schema import parse
 from tests.certificates import write_certificate
 from tests.collector import Collector, xml_of
 from tests.factories import uid
-from tests.pacs import FakePacs, free_port, pacs
+from tests.pacs import FakePacs, free_port
 from tests.running import RunningNode, node, until
 
 pytestmark = pytest.mark.timeout(900)
@@ -26,12 +26,6 @@ pytestmark = pytest.mark.timeout(900)
 LONG_S = 240  #: for what a busy machine does in seconds
 
 PATIENT, ACCESSION = "PAT-4711-KNOWN", "ACC-0815-KNOWN"
-
-
-@pytest.fixture
-def archive() -> Iterator[FakePacs]:
-    with pacs() as archive:
-        yield archive
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,7 @@ from dicomnode.config.load import load
 from dicomnode.node.build import open_store
 from tests.cli import call, configure, told
 from tests.factories import encode, make_dataset, uid, write_part10
-from tests.pacs import FakePacs, free_port, pacs
-
-
-@pytest.fixture
-def archive() -> Iterator[FakePacs]:
-    with pacs() as fake:
-        yield fake
+from tests.pacs import FakePacs, free_port
 
 
 def commands() -> list[tuple[str, ...]]:

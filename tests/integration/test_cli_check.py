@@ -1,18 +1,9 @@
 """`dicomnode check`: what it finds, and how it ends."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.cli import call, configure, told
-from tests.pacs import FakePacs, free_port, pacs
-
-
-@pytest.fixture
-def archive() -> Iterator[FakePacs]:
-    with pacs() as fake:
-        yield fake
+from tests.pacs import FakePacs, free_port
 
 
 def test_check_lists_every_mistake_of_every_file(tmp_path: Path) -> None:

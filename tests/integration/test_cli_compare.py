@@ -20,11 +20,6 @@ from tests.worklist import NOW, reported_job
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return configure(tmp_path)
-
-
-@pytest.fixture
 def database(config: Path) -> Iterator[Database]:
     """The worklist of a node with three answered studies, and what a candidate said of them."""
     present = Score(probability=0.7, presence=Presence.PRESENT)

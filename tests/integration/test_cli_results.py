@@ -1,6 +1,5 @@
 """What an operator sees of results, and how a model's results are recalled: with real objects."""
 
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -19,37 +18,24 @@ from dicomnode.records import Job, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Database
 from dicomnode.worklist import jobs, outbox, queue
 from dicomnode.worklist import recall as recalls
-from tests.cli import call, configure, told
+from tests.cli import call, told
 from tests.factories import uid
-from tests.node import worklist_of
 from tests.unit.report.samples import made, make_header, make_source
 from tests.worklist import NOW, running_job, say, wanted
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return configure(tmp_path)
-
-
-@pytest.fixture
-def database(config: Path) -> Iterator[Database]:
-    """The worklist of a node that has run."""
-    with worklist_of(load(config)) as database:
-        yield database
 
 
 def study(number: int) -> str:
     return uid("recalled", number)
 
 
-def reported(database: Database, config: Path, number: int = 1, *, sent: bool = True) -> Job:
+def reported(worklist: Database, config: Path, number: int = 1, *, sent: bool = True) -> Job:
     """A job with a real capture and report, on disk and with the PACS."""
     source = make_source(make_header(StudyInstanceUID=study(number), PatientID="SECRET-ID"))
     found = made(source)
     store = open_store(load(config))
     for result in found:
         store.keep_result(study(number), result.ref.sop_instance_uid, result.part10)
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         job = running_job(tx, study_uid=study(number))
         queue.finish(tx, job, found, wanted("pacs"), now=NOW)
         for item in outbox.of_job(tx, job.id) if sent else []:
@@ -57,21 +43,21 @@ def reported(database: Database, config: Path, number: int = 1, *, sent: bool = 
         return jobs.get(tx, job.id)
 
 
-def model_of(database: Database, config: Path) -> str:
+def model_of(worklist: Database, config: Path) -> str:
     """The model that the sample results are of."""
     (found, *_) = told(call("results", "list", "--json", "--config", config))
     return str(found["model"])
 
 
-def state(database: Database, job: Job) -> State:
-    with database.reading() as tx:
+def state(worklist: Database, job: Job) -> State:
+    with worklist.reading() as tx:
         return jobs.get(tx, job.id).state
 
 
-def owed(database: Database, config: Path) -> list[Dataset]:
+def owed(worklist: Database, config: Path) -> list[Dataset]:
     """The objects that the PACS is owed."""
     store = open_store(load(config))
-    with database.reading() as tx:
+    with worklist.reading() as tx:
         items = outbox.owed_to(tx, "pacs")
     paths = [store.path_of_result(item.study_uid, item.sop_instance_uid) for item in items]
     return [dcmread(BytesIO(path.read_bytes())) for path in paths]
@@ -82,10 +68,10 @@ def owed(database: Database, config: Path) -> list[Dataset]:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_lists_each_result_with_its_model_and_where_it_went(
-    columns: int, config: Path, database: Database
+    columns: int, config: Path, worklist: Database
 ) -> None:
-    reported(database, config)
-    reported(database, config, 2, sent=False)
+    reported(worklist, config)
+    reported(worklist, config, 2, sent=False)
 
     result = call("results", "list", "--config", config, columns=columns)
 
@@ -97,15 +83,15 @@ def test_lists_each_result_with_its_model_and_where_it_went(
         ["1", "SR"],
         ["1", "SC"],
     ]
-    assert lines[1].endswith(f"{model_of(database, config)}  pacs owed")
+    assert lines[1].endswith(f"{model_of(worklist, config)}  pacs owed")
     assert lines[-2].endswith("pacs sent")
     assert "SECRET" not in result.output
     assert max(map(len, lines)) <= columns
 
 
-def test_lists_as_json_what_was_asked_for(config: Path, database: Database) -> None:
-    reported(database, config)
-    reported(database, config, 2)
+def test_lists_as_json_what_was_asked_for(config: Path, worklist: Database) -> None:
+    reported(worklist, config)
+    reported(worklist, config, 2)
 
     def kinds(*options: str) -> list[tuple[int, str]]:
         found = told(call("results", "list", "--json", "--config", config, *options))
@@ -113,11 +99,11 @@ def test_lists_as_json_what_was_asked_for(config: Path, database: Database) -> N
 
     assert kinds("--study", study(1)) == [(1, "sr"), (1, "sc")]
     assert kinds("--limit", "1") == [(2, "sr")]
-    assert len(kinds("--model", model_of(database, config))) == 4
+    assert len(kinds("--model", model_of(worklist, config))) == 4
     assert kinds("--model", "other@1") == []
 
 
-def test_says_that_there_is_no_such_result(config: Path, database: Database) -> None:
+def test_says_that_there_is_no_such_result(config: Path, worklist: Database) -> None:
     result = call("results", "list", "--study", "1.2.3", "--config", config)
 
     assert (result.exit_code, result.stdout) == (0, "There are no such results.\n")
@@ -131,20 +117,20 @@ def recall(config: Path, model: str, *options: str) -> Result:
 
 
 def test_a_recall_owes_the_pacs_a_rejection_a_page_and_an_addendum_that_follows_the_report(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
-    job = reported(database, config)
-    with database.reading() as tx:
+    job = reported(worklist, config)
+    with worklist.reading() as tx:
         _, report = outbox.of_job(tx, job.id)
 
-    result = recall(config, model_of(database, config), "--reason", "safety", "--yes")
+    result = recall(config, model_of(worklist, config), "--reason", "safety", "--yes")
 
     assert result.exit_code == 0, result.output
     assert "Results withdrawn here: of 1 of 1 jobs." in result.stdout
     assert "What tells the peers is owed to them now" in result.stdout
     assert "to be told" in result.stdout
-    assert state(database, job) is State.REPORTED
-    by_class = {ds.SOPClassUID: ds for ds in owed(database, config)}
+    assert state(worklist, job) is State.REPORTED
+    by_class = {ds.SOPClassUID: ds for ds in owed(worklist, config)}
     assert set(by_class) == {
         SecondaryCaptureImageStorage,
         ComprehensiveSRStorage,
@@ -161,9 +147,9 @@ def test_a_recall_owes_the_pacs_a_rejection_a_page_and_an_addendum_that_follows_
     assert "SECRET" not in result.output
 
 
-def test_a_recall_is_done_once(config: Path, database: Database) -> None:
-    job = reported(database, config)
-    model = model_of(database, config)
+def test_a_recall_is_done_once(config: Path, worklist: Database) -> None:
+    job = reported(worklist, config)
+    model = model_of(worklist, config)
     recall(config, model, "--yes")
     before = told(call("worklist", "show", str(job.id), "--json", "--config", config))
 
@@ -175,12 +161,12 @@ def test_a_recall_is_done_once(config: Path, database: Database) -> None:
 
 
 def test_a_dry_run_says_what_would_be_withdrawn_and_does_nothing(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
-    job = reported(database, config)
-    reported(database, config, 2, sent=False)
+    job = reported(worklist, config)
+    reported(worklist, config, 2, sent=False)
 
-    result = recall(config, model_of(database, config), "--dry-run")
+    result = recall(config, model_of(worklist, config), "--dry-run")
 
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
@@ -189,26 +175,26 @@ def test_a_dry_run_says_what_would_be_withdrawn_and_does_nothing(
         ["2", "reported", "none", "sent", "nobody", "chest"],
     ]
     assert any(study(1) in line for line in lines)
-    assert state(database, job) is State.DELIVERED
-    assert stopped(database) == {}
+    assert state(worklist, job) is State.DELIVERED
+    assert stopped(worklist) == {}
 
 
-def test_without_a_yes_nothing_is_withdrawn(config: Path, database: Database) -> None:
-    job = reported(database, config)
+def test_without_a_yes_nothing_is_withdrawn(config: Path, worklist: Database) -> None:
+    job = reported(worklist, config)
 
-    result = recall(config, model_of(database, config))
+    result = recall(config, model_of(worklist, config))
 
     assert result.exit_code == 1
     assert "and withdraw the results of 1 jobs?" in result.output
-    assert state(database, job) is State.DELIVERED
-    assert stopped(database) == {}
+    assert state(worklist, job) is State.DELIVERED
+    assert stopped(worklist) == {}
 
 
 def test_what_is_gone_from_the_disk_is_listed_and_the_rest_is_withdrawn(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
-    gone, here = reported(database, config), reported(database, config, 2)
-    model = model_of(database, config)
+    gone, here = reported(worklist, config), reported(worklist, config, 2)
+    model = model_of(worklist, config)
     open_store(load(config)).remove_study(gone.study_uid)
 
     result = recall(config, model, "--yes")
@@ -216,22 +202,22 @@ def test_what_is_gone_from_the_disk_is_listed_and_the_rest_is_withdrawn(
     assert result.exit_code == 1
     assert "nobody: gone from the disk" in result.stdout
     assert "results could not be withdrawn: 1" in result.stderr
-    assert state(database, gone) is State.DELIVERED
-    assert state(database, here) is State.REPORTED
+    assert state(worklist, gone) is State.DELIVERED
+    assert state(worklist, here) is State.REPORTED
 
 
 def test_a_model_that_nobody_knows_is_named_with_those_that_are_known(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
-    reported(database, config)
+    reported(worklist, config)
 
     result = recall(config, "chest@9", "--yes")
 
     assert result.exit_code == 1
     assert "there is no model chest@9" in result.stderr
-    assert model_of(database, config) in result.stderr
+    assert model_of(worklist, config) in result.stderr
     assert shipped(config) in result.stderr
-    assert stopped(database) == {}
+    assert stopped(worklist) == {}
 
 
 def shipped(config: Path) -> str:
@@ -240,14 +226,14 @@ def shipped(config: Path) -> str:
     return f"{found['name']}@{found['version']}"
 
 
-def stopped(database: Database) -> dict[str, WithdrawalReason]:
-    with database.reading() as tx:
+def stopped(worklist: Database) -> dict[str, WithdrawalReason]:
+    with worklist.reading() as tx:
         return recalls.stopped(tx)
 
 
-def test_a_pipeline_that_uses_the_model_is_named(config: Path, database: Database) -> None:
-    reported(database, config)
-    model, other = shipped(config), model_of(database, config)
+def test_a_pipeline_that_uses_the_model_is_named(config: Path, worklist: Database) -> None:
+    reported(worklist, config)
+    model, other = shipped(config), model_of(worklist, config)
     assert model != other
 
     result = recall(config, model, "--dry-run")
@@ -257,20 +243,20 @@ def test_a_pipeline_that_uses_the_model_is_named(config: Path, database: Databas
 
 
 def test_a_model_without_results_is_stopped_until_it_is_reinstated(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
     model = shipped(config)
 
     result = recall(config, model, "--reason", "safety", "--yes")
 
-    assert (result.exit_code, stopped(database)) == (0, {model: WithdrawalReason.SAFETY})
+    assert (result.exit_code, stopped(worklist)) == (0, {model: WithdrawalReason.SAFETY})
     assert f"{model} is stopped" in result.stdout
     assert "withdrawn" not in result.stdout
     assert f"pipelines/all.toml: {model} was recalled" in call("check", "--config", config).stdout
 
     result = call("results", "reinstate", "--model", model, "--config", config)
 
-    assert (result.exit_code, stopped(database)) == (0, {})
+    assert (result.exit_code, stopped(worklist)) == (0, {})
     assert f"{model} gives results again" in result.stdout
     again = call("results", "reinstate", "--model", model, "--config", config)
     assert again.exit_code == 1
@@ -278,14 +264,14 @@ def test_a_model_without_results_is_stopped_until_it_is_reinstated(
 
 
 def test_a_recall_stops_the_model_before_it_withdraws(
-    config: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+    config: Path, worklist: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reported(database, config)
-    model = model_of(database, config)
+    reported(worklist, config)
+    model = model_of(worklist, config)
     seen = []
 
     def look(*_: object) -> bool:
-        seen.append(stopped(database))
+        seen.append(stopped(worklist))
         return True
 
     monkeypatch.setattr("dicomnode.node.recall.Recall.carry_out", look)
@@ -296,18 +282,18 @@ def test_a_recall_stops_the_model_before_it_withdraws(
 
 
 def test_what_was_withdrawn_stays_so_when_the_model_is_reinstated(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
-    job = reported(database, config)
-    model = model_of(database, config)
+    job = reported(worklist, config)
+    model = model_of(worklist, config)
     recall(config, model, "--yes")
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         for item in outbox.owed_to(tx, "pacs"):
             say(tx, item, Verdict.STORED)
 
     call("results", "reinstate", "--model", model, "--config", config)
 
-    assert state(database, job) is State.WITHDRAWN
+    assert state(worklist, job) is State.WITHDRAWN
 
 
 @pytest.mark.parametrize(

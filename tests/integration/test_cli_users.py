@@ -13,14 +13,9 @@ from dicomnode.logbook import audit
 from dicomnode.node.build import open_worklist
 from dicomnode.people import accounts
 from dicomnode.web.login import passwords
-from tests.cli import call, configure, told
+from tests.cli import call, told
 
 KNOWN = "a good password"
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return configure(tmp_path)
 
 
 def add(config: Path, name: str, role: str, typed: str = KNOWN) -> tuple[int, str]:

@@ -1,6 +1,5 @@
-"""What an operator sees of the worklist, and may do to it."""
+"""What an operator sees of the worklist."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,65 +7,29 @@ from pathlib import Path
 import pytest
 
 from dicomnode.answers import Presence, Score
-from dicomnode.config.load import load
-from dicomnode.records import State, Verdict
+from dicomnode.records import State
 from dicomnode.storage.database import Database
 from dicomnode.worklist import commitments, outbox, queue, studies
-from tests.cli import call, configure, told
+from tests.cli import call, told
 from tests.factories import uid
-from tests.node import worklist_of
-from tests.postgres import Postgres
 from tests.worklist import (
+    LONG,
     NOW,
     delivered_job,
-    events,
-    failed_job,
     held_job,
     make_results,
     not_analysed_job,
-    owed,
-    reported_job,
     running_job,
-    say,
-    undelivered_job,
+    study,
+    usual_jobs,
     waiting_job,
     wanted,
 )
 
-LONG = "chest-xray-adult-findings"
 
-
-def study(number: int) -> str:
-    """A UID as long as UIDs may be."""
-    return f"1.2.840.113619.2.404.3.1074448704.467.1763680000.{number:015d}"
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return configure(tmp_path)
-
-
-@pytest.fixture
-def database(config: Path) -> Iterator[Database]:
-    """The worklist of a node that has run."""
-    with worklist_of(load(config)) as database:
-        yield database
-
-
-def fill(database: Database) -> None:
-    """Jobs 1 to 5, one in each state that an operator often sees."""
-    with database.transaction() as tx:
-        delivered_job(tx, study_uid=study(1), images=2)
-        undelivered_job(tx, study_uid=study(2))
-        failed_job(tx, study_uid=study(3))
-        reported_job(tx, study_uid=study(4), pipelines={LONG: 0})
-        say(tx, owed(tx)[0], Verdict.LATER, "out of resources (0xA700)")
-        studies.expect(tx, waiting_job(tx, study_uid=study(5)).study_uid, 412)
-
-
-def confirm(database: Database, job_id: int, *, answered: bool = True) -> None:
+def confirm(worklist: Database, job_id: int, *, answered: bool = True) -> None:
     """Let the PACS be asked to confirm a job's results, and do so."""
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         commitments.ask(
             tx, "pacs", uid("mine"), owed_since=NOW, asked_before=NOW, limit=100, now=NOW
         )
@@ -82,9 +45,9 @@ def confirm(database: Database, job_id: int, *, answered: bool = True) -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_lists_every_job_with_its_whole_uid_within_the_screen(
-    columns: int, config: Path, database: Database
+    columns: int, config: Path, worklist: Database
 ) -> None:
-    fill(database)
+    usual_jobs(worklist)
 
     result = call("worklist", "list", "--config", config, columns=columns)
 
@@ -98,8 +61,8 @@ def test_lists_every_job_with_its_whole_uid_within_the_screen(
     assert lines[-1] == "1 delivered, 1 failed, 1 reported, 1 undelivered, 1 waiting"
 
 
-def test_lists_as_json_for_a_script(config: Path, database: Database) -> None:
-    fill(database)
+def test_lists_as_json_for_a_script(config: Path, worklist: Database) -> None:
+    usual_jobs(worklist)
 
     found = told(call("worklist", "list", "--json", "--config", config))
 
@@ -111,12 +74,12 @@ def test_lists_as_json_for_a_script(config: Path, database: Database) -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_job_whose_results_the_pacs_confirmed_is_listed_as_such(
-    columns: int, config: Path, database: Database
+    columns: int, config: Path, worklist: Database
 ) -> None:
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         delivered_job(tx, pipelines={LONG: 0})
         delivered_job(tx, study_uid=study(1), peers=("viewer",))
-    confirm(database, 1)
+    confirm(worklist, 1)
 
     result = call("worklist", "list", "--config", config, columns=columns)
     found = told(call("worklist", "list", "--json", "--config", config))
@@ -137,11 +100,11 @@ def test_a_job_whose_results_the_pacs_confirmed_is_listed_as_such(
     ("answered", "words"), [(True, "sent, PACS-confirmed"), (False, "sent, asked to confirm")]
 )
 def test_shows_of_each_result_whether_the_peer_confirmed_it(
-    answered: bool, words: str, config: Path, database: Database
+    answered: bool, words: str, config: Path, worklist: Database
 ) -> None:
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         delivered_job(tx)
-    confirm(database, 1, answered=answered)
+    confirm(worklist, 1, answered=answered)
 
     result = call("worklist", "show", "1", "--config", config, columns=120)
     job = told(call("worklist", "show", "1", "--json", "--config", config))
@@ -151,8 +114,8 @@ def test_shows_of_each_result_whether_the_peer_confirmed_it(
     assert [item["confirmed_at"] is not None for item in job["deliveries"]] == [answered] * 2
 
 
-def test_lists_what_was_asked_for(config: Path, database: Database) -> None:
-    fill(database)
+def test_lists_what_was_asked_for(config: Path, worklist: Database) -> None:
+    usual_jobs(worklist)
 
     def ids(*options: str) -> list[int]:
         listed = told(call("worklist", "list", "--json", "--config", config, *options))
@@ -164,8 +127,8 @@ def test_lists_what_was_asked_for(config: Path, database: Database) -> None:
     assert ids("--study", "1.2.3") == []
 
 
-def test_a_job_that_waits_says_what_for(config: Path, database: Database) -> None:
-    with database.transaction() as tx:
+def test_a_job_that_waits_says_what_for(config: Path, worklist: Database) -> None:
+    with worklist.transaction() as tx:
         waiting_job(tx, pipelines={"all": 0})
         short = waiting_job(tx, study_uid=study(2), images=2, pipelines={"all": 0})
         studies.expect(tx, short.study_uid, 20)
@@ -184,12 +147,12 @@ def test_a_job_that_waits_says_what_for(config: Path, database: Database) -> Non
 
 
 def test_the_counts_call_a_confirmed_job_what_the_rows_call_it(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         delivered_job(tx)
         delivered_job(tx, study_uid=study(1), peers=("viewer",))
-    confirm(database, 1)
+    confirm(worklist, 1)
 
     lines = call("worklist", "list", "--config", config).stdout.splitlines()
 
@@ -197,9 +160,9 @@ def test_the_counts_call_a_confirmed_job_what_the_rows_call_it(
 
 
 def test_a_study_that_was_not_analysed_is_listed_with_its_reason(
-    config: Path, database: Database
+    config: Path, worklist: Database
 ) -> None:
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         not_analysed_job(tx)
         held_job(tx, study_uid=study(2))
 
@@ -219,15 +182,15 @@ def test_a_state_that_does_not_exist_is_a_mistake_that_names_all(config: Path) -
     assert all(state in result.stderr for state in State)
 
 
-def test_an_empty_worklist_says_so(config: Path, database: Database) -> None:
+def test_an_empty_worklist_says_so(config: Path, worklist: Database) -> None:
     result = call("worklist", "list", "--config", config)
 
     assert (result.exit_code, result.stdout) == (0, "The worklist is empty.\n")
 
 
-def test_words_of_a_peer_are_shown_as_they_are(config: Path, database: Database) -> None:
+def test_words_of_a_peer_are_shown_as_they_are(config: Path, worklist: Database) -> None:
     words = "[bold]no[/bold] [/] C:\\x"
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         queue.fail(tx, running_job(tx), words, now=NOW)
 
     assert words in call("worklist", "list", "--config", config).stdout
@@ -239,9 +202,9 @@ def test_words_of_a_peer_are_shown_as_they_are(config: Path, database: Database)
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_shows_findings_deliveries_and_history_within_the_screen(
-    columns: int, config: Path, database: Database
+    columns: int, config: Path, worklist: Database
 ) -> None:
-    fill(database)
+    usual_jobs(worklist)
 
     result = call("worklist", "show", "2", "--config", config, columns=columns)
 
@@ -258,13 +221,13 @@ def test_shows_findings_deliveries_and_history_within_the_screen(
     assert any(line.endswith("undelivered  pacs: 0xA900: no SR here") for line in lines)
 
 
-def test_a_grade_is_shown_with_what_its_numbers_count(config: Path, database: Database) -> None:
+def test_a_grade_is_shown_with_what_its_numbers_count(config: Path, worklist: Database) -> None:
     told_of = {
         "KL 0": Score(probability=0.01, presence=Presence.ABSENT),
         "KL 1": Score(probability=0.99, presence=Presence.ABSENT, at_least=True),
         "KL 2": Score(probability=0.887, presence=Presence.PRESENT, at_least=True),
     }
-    with database.transaction() as tx:
+    with worklist.transaction() as tx:
         job = running_job(tx)
         made = [replace(result, summary=told_of) for result in make_results(job)]
         queue.finish(tx, job, made, wanted("pacs"), now=NOW)
@@ -276,8 +239,8 @@ def test_a_grade_is_shown_with_what_its_numbers_count(config: Path, database: Da
         assert words in lines
 
 
-def test_shows_as_json_for_a_script(config: Path, database: Database) -> None:
-    fill(database)
+def test_shows_as_json_for_a_script(config: Path, worklist: Database) -> None:
+    usual_jobs(worklist)
 
     job = told(call("worklist", "show", "1", "--json", "--config", config))
 
@@ -290,117 +253,8 @@ def test_shows_as_json_for_a_script(config: Path, database: Database) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel"])
-def test_a_job_that_does_not_exist_is_named(command: str, config: Path, database: Database) -> None:
+def test_a_job_that_does_not_exist_is_named(command: str, config: Path, worklist: Database) -> None:
     result = call("worklist", command, "7", "--config", config)
 
     assert result.exit_code == 1
     assert "there is no job 7" in result.stderr
-
-
-# --- retry, cancel --------------------------------------------------------------------------
-
-
-def test_retry_makes_what_failed_ready_again(config: Path, database: Database) -> None:
-    fill(database)
-
-    result = call("worklist", "retry", "3", "--config", config)
-
-    assert (result.exit_code, result.stdout) == (0, "job 3 is ready\n")
-    with database.reading() as tx:
-        assert events(tx, study(3))[-1] == "ready"
-
-
-def test_retry_takes_up_every_study_that_stands_in_a_state(
-    config: Path, database: Database
-) -> None:
-    with database.transaction() as tx:
-        first, second = (not_analysed_job(tx, study_uid=study(n)) for n in (1, 2))
-        other = failed_job(tx, study_uid=study(3))
-
-    said = call("worklist", "retry", "--state", "not-analysed", "--config", config).stdout
-    again = call("worklist", "retry", "--state", "not-analysed", "--config", config).stdout
-
-    assert said == f"job {other.id + 1} is ready\njob {other.id + 2} is ready\n"
-    assert again == "no job is in that state\n"  # the first revisions are superseded
-    assert [first.id, second.id] == [1, 2]
-
-
-def test_retry_of_several_jobs_takes_each(config: Path, database: Database) -> None:
-    fill(database)
-
-    said = call("worklist", "retry", "2", "3", "--config", config).stdout
-
-    assert said == "job 2 is reported\njob 3 is ready\n"
-
-
-@pytest.mark.parametrize("words", [[], ["3", "--state", "failed"]])
-def test_retry_wants_numbers_or_a_state(words: list[str], config: Path) -> None:
-    result = call("worklist", "retry", *words, "--config", config)
-
-    assert result.exit_code == 2
-    assert "by their numbers, or by --state" in result.output
-
-
-def test_retry_owes_again_what_a_peer_refused(config: Path, database: Database) -> None:
-    fill(database)
-
-    assert call("worklist", "retry", "2", "--config", config).stdout == "job 2 is reported\n"
-
-
-def test_what_ended_well_cannot_be_retried(config: Path, database: Database) -> None:
-    fill(database)
-
-    result = call("worklist", "retry", "1", "--config", config)
-
-    assert result.exit_code == 1
-    assert "job 1 is delivered" in result.stderr
-
-
-def test_cancel_stops_a_job_once(config: Path, database: Database) -> None:
-    fill(database)
-
-    assert call("worklist", "cancel", "5", "--config", config).stdout == "job 5 is cancelled\n"
-    assert call("worklist", "cancel", "5", "--config", config).exit_code == 1
-
-
-# --- no worklist ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("command", ["list", "show 1", "retry 1", "cancel 1"])
-@pytest.mark.parametrize("folder", ["no folder", "empty folder"])
-def test_says_that_the_node_has_not_run_yet_and_makes_nothing(
-    folder: str, command: str, tmp_path: Path
-) -> None:
-    config = configure(tmp_path)
-    if folder == "empty folder":
-        (tmp_path / "node").mkdir()
-    before = sorted(tmp_path.rglob("*"))
-
-    result = call("worklist", *command.split(), "--config", config)
-
-    assert result.exit_code == 1
-    assert "the node has not run yet" in result.stderr
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_says_that_the_node_has_not_run_yet_on_an_empty_postgres(
-    tmp_path: Path, postgres: Postgres
-) -> None:
-    name = postgres.empty()
-    config = configure(tmp_path, node=f'[worklist]\nurl = "{postgres.url(name)}"\n')
-
-    result = call("worklist", "list", "--config", config)
-
-    assert result.exit_code == 1
-    assert "the node has not run yet" in result.stderr
-    postgres.drop(name)
-
-
-def test_says_that_the_database_does_not_answer(tmp_path: Path) -> None:
-    url = f"postgresql://dicomnode@/dicomnode?host={tmp_path}"
-    config = configure(tmp_path, node=f'[worklist]\nurl = "{url}"\n')
-
-    result = call("worklist", "list", "--config", config)
-
-    assert result.exit_code == 1
-    assert "does not answer" in result.stderr

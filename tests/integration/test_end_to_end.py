@@ -22,12 +22,6 @@ from tests.running import RunningNode, node, until
 
 
 @pytest.fixture
-def archive() -> Iterator[FakePacs]:
-    with pacs() as archive:
-        yield archive
-
-
-@pytest.fixture
 def running(tmp_path: Path, archive: FakePacs) -> Iterator[RunningNode]:
     with node(tmp_path, archive.peer.port) as running:
         yield running

@@ -15,17 +15,11 @@ from dicomnode.logbook.standing import Node
 from dicomnode.node.build import open_worklist
 from dicomnode.records import State
 from tests.factories import uid
-from tests.pacs import FakePacs, pacs
+from tests.pacs import FakePacs
 from tests.running import RunningNode, node, until
 
 LONG_S = 180  #: for what a busy machine does in seconds
 NEW = 'ae_title = "NEW"\nhost = "127.0.0.1"\nport = 104\nmay_send = true\n'
-
-
-@pytest.fixture
-def archive() -> Iterator[FakePacs]:
-    with pacs() as archive:
-        yield archive
 
 
 @pytest.fixture

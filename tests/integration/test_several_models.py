@@ -16,7 +16,7 @@ from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.records import Job, State, Verdict
 from tests.cli import call, told
 from tests.factories import uid
-from tests.pacs import FakePacs, pacs
+from tests.pacs import FakePacs
 from tests.running import RunningNode, node, until
 from tests.tiny_model import make_model
 
@@ -35,12 +35,6 @@ workers = 2
 [log]
 level = "DEBUG"
 """
-
-
-@pytest.fixture
-def archive() -> Iterator[FakePacs]:
-    with pacs() as archive:
-        yield archive
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dicomnode.storage.objects import ObjectStore
 from dicomnode.web.site import Site
 from dicomnode.worklist import history, results
 from tests.factories import uid
-from tests.pacs import FakePacs, pacs
+from tests.pacs import FakePacs
 from tests.running import RunningNode, node, until
 from tests.web import client
 
@@ -26,12 +26,6 @@ destinations = ["pacs"]
 [complete]
 quiet_s = 0.5
 """
-
-
-@pytest.fixture
-def archive() -> Iterator[FakePacs]:
-    with pacs() as archive:
-        yield archive
 
 
 @pytest.fixture
