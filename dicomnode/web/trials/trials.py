@@ -35,6 +35,7 @@ _LONGEST_S = 600.0
 _NICE = 10  #: a trial gives way to the node's own work
 _STEPS = ("reading", "loading", "analysing")  #: how lines begin that say how it goes
 _MOST_LINES = 50
+_MOST_KEPT = 20  #: trials of all people; each new one ends the oldest
 
 
 def spool_uploads(store: ObjectStore) -> None:
@@ -73,6 +74,7 @@ class Trial:
     problem: str = ""  #: why there is no answer, in words
     seen: bool = False  #: has its owner looked at what came of it?
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    over: threading.Timer | None = field(default=None, repr=False)  #: removes it
 
     @property
     def running(self) -> bool:
@@ -102,11 +104,9 @@ class Trials:
         self,
         command: Callable[[Path, str, Path, Path], Sequence[str]] = trial_command,
         longest_s: float = _LONGEST_S,
-        kept: timedelta = KEPT,
     ) -> None:
         self._command = command
         self._longest_s = longest_s
-        self._kept = kept
         self._trials: dict[str, Trial] = {}
         self._busy = threading.Lock()  #: held while one is received or runs
         self._lock = threading.Lock()
@@ -158,8 +158,10 @@ class Trials:
         with self._lock:
             trial = self._trials.pop(number, None)
         if trial is not None:
-            if trial.process is not None:
-                trial.process.kill()
+            if trial.over is not None:
+                trial.over.cancel()
+            if (process := trial.process) is not None:
+                process.kill()
             shutil.rmtree(trial.folder, ignore_errors=True)
 
     def close(self) -> None:
@@ -180,6 +182,8 @@ class Trials:
         now: datetime,
     ) -> Trial:
         place = _place(store)
+        for number in list(self._trials)[: 1 - _MOST_KEPT]:
+            self.remove(number)
         self._sweep(place)
         if not store.has_room(room_bytes + sum(map(_size, uploads))):
             raise StoreFull("the disk has no room for this; free some space first")
@@ -226,9 +230,9 @@ class Trials:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, trial.process.pid, _NICE)
         threading.Thread(target=self._watch, args=(trial, trial.process), daemon=True).start()
-        ended = threading.Timer(self._kept.total_seconds(), self.remove, (trial.id,))
-        ended.daemon = True
-        ended.start()
+        trial.over = threading.Timer(KEPT.total_seconds(), self.remove, (trial.id,))
+        trial.over.daemon = True
+        trial.over.start()
 
     def _watch(self, trial: Trial, process: "subprocess.Popen[bytes]") -> None:
         """Follow what it says until it ends; it has so long, and no longer."""

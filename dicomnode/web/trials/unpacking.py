@@ -12,12 +12,28 @@ __all__ = ["unpack"]
 
 _MOST_FILES = 20_000
 _PIECE_BYTES = 1 << 20
+_MOST_LISTED_BYTES = 8 << 20  #: the list of files in a zip is read as a whole
 #: What the library raises of archives that are broken, or made to break it.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError)
 
 
 class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
+
+
+class _Careful:
+    """A file of which nobody reads much at once: the list in a zip may be as long as the zip."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1, /) -> bytes:
+        most = _MOST_LISTED_BYTES + 1
+        data = self._file.read(most if size < 0 else min(size, most))
+        if len(data) == most:
+            raise _too_many()
+        return data
 
 
 def unpack(uploads: Sequence[BinaryIO], folder: Path, most_bytes: int) -> int:
@@ -35,7 +51,7 @@ def unpack(uploads: Sequence[BinaryIO], folder: Path, most_bytes: int) -> int:
         for source in _sources(upload):
             number += 1
             if number > _MOST_FILES:
-                raise HTTPException(413, f"there are more than {_MOST_FILES} files")
+                raise _too_many()
             left = _copy(source, folder / f"{number:05}", left, most_bytes)
     return number
 
@@ -69,7 +85,7 @@ def _sources(upload: BinaryIO) -> Iterator[_Source]:
         return
     upload.seek(0)
     try:
-        archive = zipfile.ZipFile(upload)
+        archive = zipfile.ZipFile(_Careful(upload))
     except _BROKEN as error:
         raise _unreadable() from error
     with archive:
@@ -90,6 +106,10 @@ def _is_dicom(upload: BinaryIO) -> bool:
     """A DICOM file may end as a zip does (PS3.10 7.1)."""
     upload.seek(128)
     return upload.read(4) == b"DICM"
+
+
+def _too_many() -> HTTPException:
+    return HTTPException(413, f"there are more than {_MOST_FILES} files")
 
 
 def _unreadable() -> HTTPException:

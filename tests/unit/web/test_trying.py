@@ -6,7 +6,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from dicomnode.logbook import audit
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
+from dicomnode.web.trials import trials
 from dicomnode.web.trials.trials import Trials, spool_uploads
 from dicomnode.worklist import jobs
 from tests.factories import make_dataset, make_part10
@@ -218,11 +218,27 @@ def test_it_has_so_long_and_no_longer(made: Callable[..., Site]) -> None:
 
 
 def test_it_is_gone_after_its_hour(made: Callable[..., Site]) -> None:
-    site = made(kept=timedelta(seconds=2))
+    site = made()
     number = begin(site)
     ended(site, number)
-    until(lambda: partial(site) == [])
+    over = site.trials.get(number, Role.OPERATOR).over
+    assert over is not None
+    assert over.interval == 3600
+    over.function(*over.args)
+    assert partial(site) == []
     assert client(site, Role.OPERATOR).get(f"/try/{number}").status_code == 404
+
+
+def test_only_so_many_are_kept(made: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "_MOST_KEPT", 2)
+    site = made()
+    numbers = []
+    for _ in range(3):
+        numbers.append(begin(site))
+        ended(site, numbers[-1])
+        until(lambda: not site.trials._busy.locked())
+    assert sorted(partial(site)) == sorted(f"trial.{number}" for number in numbers[1:])
+    assert [each.id for each in site.trials.of(Role.OPERATOR)] == numbers[:0:-1]
 
 
 def test_what_an_earlier_life_left_is_removed(made: Callable[..., Site]) -> None:

@@ -74,6 +74,16 @@ def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert refused(packed({str(n): b"" for n in range(6)}), tmp_path).status_code == 413
 
 
+def test_a_list_of_files_is_not_read_that_is_nearly_all_of_the_zip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "_MOST_LISTED_BYTES", 1 << 20)
+    listed = packed({f"{n:0200}": b"" for n in range(5000)}, zipfile.ZIP_STORED)
+    monkeypatch.setattr("zipfile.ZipInfo", None)  # none is made of it
+    assert refused(listed, tmp_path).status_code == 413
+    assert contents(tmp_path) == []
+
+
 @pytest.mark.parametrize("spoil", [30, 45, -60])
 def test_a_broken_zip_is_told_in_words(tmp_path: Path, spoil: int) -> None:
     data = bytearray(packed({"a": bytes(range(256)) * 4}).getvalue())
