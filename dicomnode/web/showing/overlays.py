@@ -54,7 +54,10 @@ def stacks(store: ObjectStore, study_uid: str, captures: Iterable[str]) -> list[
     """Frames with what lies over them, in the order of the captures; of those that are here."""
     found: dict[_Place, list[Layer]] = {}
     for uid in captures:
-        read = _read(store.path_of_result(study_uid, uid))
+        try:
+            read = _read(store.path_of_result(study_uid, uid))
+        except OSError:
+            continue  # it was removed
         if read is not None:
             place, layer = read
             found.setdefault(place, []).append(layer)
@@ -82,10 +85,7 @@ def _stack(store: ObjectStore, study_uid: str, place: _Place, layers: list[Layer
 @lru_cache(maxsize=512)
 def _read(path: Path) -> tuple[_Place, Layer] | None:
     """A result never changes once it is written."""
-    try:
-        header = dcmread(path, stop_before_pixels=True)
-    except OSError:
-        return None
+    header = dcmread(path, stop_before_pixels=True)
     sources = header.get("SourceImageSequence") or []
     words = text(header, "DerivationDescription")
     if len(sources) != 1 or words.startswith(_PLAIN):

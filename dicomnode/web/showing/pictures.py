@@ -23,7 +23,9 @@ __all__ = ["Busy", "Picture", "Pictures"]
 _PAINTERS = 2
 _LONGEST_S = 30.0  #: that a picture may take
 _PATIENCE_S = 60.0  #: that somebody waits for a painter
+_WAITING = 30  #: at once: each holds one of the 40 threads that answer requests
 _KEPT_BYTES = 64 << 20
+_BUSY = "too many pictures are drawn just now; try again in a minute"
 
 
 class Busy(DicomnodeError):
@@ -55,6 +57,7 @@ class Pictures:
         self._free: LifoQueue[_Painter] = LifoQueue()
         for _ in range(painters):
             self._free.put(_Painter(longest_s))
+        self._waiting = threading.BoundedSemaphore(_WAITING)
         self._kept: OrderedDict[_Key, Picture] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -87,10 +90,14 @@ class Pictures:
 
     @contextmanager
     def _painter(self) -> Iterator["_Painter"]:
+        if not self._waiting.acquire(blocking=False):
+            raise Busy(_BUSY)
         try:
             painter = self._free.get(timeout=_PATIENCE_S)
         except Empty:
-            raise Busy("too many pictures are drawn just now; try again in a minute") from None
+            raise Busy(_BUSY) from None
+        finally:
+            self._waiting.release()
         try:
             yield painter
         finally:

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from dicomnode.web.site import Site
 from dicomnode.worklist import arrivals
 from tests.answered import PATIENT, answer, image_of, keep_image, make_image, result_of
 from tests.factories import STUDY_UID, make_dataset, make_part10, uid, write_part10
+from tests.running import until
 from tests.web import client, make_site, nobody
 from tests.worklist import NOW, after, make_arrival
 
@@ -239,3 +241,22 @@ def test_who_looks_again_after_an_hour_is_noted_again() -> None:
         True,
     ]
     assert seen.is_new("bob", "1.2", now=after(0))
+
+
+def test_who_comes_when_many_wait_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_WAITING", 1)
+    drawing = Pictures(painters=0)
+    path = tmp_path / "object"
+    path.touch()
+    with ThreadPoolExecutor() as pool:
+        waits = pool.submit(drawing.draw, path, 1, 0)
+        until(lambda: drawing._waiting._value == 0)
+        with pytest.raises(pictures.Busy):
+            drawing.draw(path, 1, 0)
+        assert not waits.done()
+        drawing._free.put(painter := pictures._Painter(30.0))
+        with pytest.raises(NotAnalysable):
+            waits.result()
+        painter.close()
