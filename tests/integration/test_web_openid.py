@@ -276,9 +276,24 @@ def test_a_provider_that_is_away_is_told_and_people_of_here_still_log_in(
     back = go_there(browser)
     provider.down = True
     assert "refuses, with HTTP 500" in browser.get(back).text
-    provider.down = False
-    provider.metadata = {"issuer": "https://another.example"}
     assert client(site).get("/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"issuer": "https://another.example"}, "calls itself https://another.example"),
+        ({"jwks_uri": None, "token_endpoint": 1}, "does not say its token_endpoint, jwks_uri"),
+        ({"authorization_endpoint": None}, "does not say its authorization_endpoint"),
+    ],
+)
+def test_a_provider_that_says_odd_things_of_itself_is_not_asked(
+    site: Site, provider: Provider, metadata: dict[str, object], words: str
+) -> None:
+    provider.metadata = metadata
+    answer = nobody(site).get("/login/openid")
+    assert answer.status_code == 503
+    assert words in answer.text
 
 
 def test_without_a_provider_there_is_no_such_login(site: Site, tmp_path: Path) -> None:

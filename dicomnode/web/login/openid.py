@@ -151,7 +151,11 @@ class Provider:
         now = time.monotonic()
         if self._known is None or now - self._known[0] > _KEPT_S:
             there = self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
-            metadata = _Metadata.model_validate(self._ask("GET", there))
+            try:
+                metadata = _Metadata.model_validate(self._ask("GET", there))
+            except ValidationError as error:
+                missing = ", ".join(str(each["loc"][0]) for each in error.errors())
+                raise AccountError(f"the OpenID provider does not say its {missing}") from error
             if metadata.issuer != self._settings.issuer:
                 raise AccountError(
                     f"the OpenID provider calls itself {metadata.issuer}: put that into "
