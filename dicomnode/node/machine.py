@@ -12,6 +12,8 @@ import psutil
 __all__ = ["Load", "Machine"]
 
 _GPU_WAIT_S = 10.0
+_IDLE = ("idle", "iowait")
+_COUNTED_TWICE = ("guest", "guest_nice")  #: within user and nice, too
 _ASK_GPUS = ("--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
 
 
@@ -31,16 +33,27 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._ask_gpus = shutil.which("nvidia-smi")
-        psutil.cpu_percent()  # from here the first share counts
+        self._times = psutil.cpu_times()  # from here the first share counts
 
     def look(self) -> Load:
         """How it stands; OSError where the disk cannot be asked."""
         return Load(
-            cpu=psutil.cpu_percent() / 100,
+            cpu=self._cpu(),
             gpu=self._gpu(),
             memory_bytes=_memory_bytes(psutil.Process()),
             disk_free_bytes=shutil.disk_usage(self._folder).free,
         )
+
+    def _cpu(self) -> float:
+        """Since the last look, by whichever thread: psutil's own share is of one thread's looks."""
+        before, self._times = self._times, psutil.cpu_times()
+        spent = {
+            name: max(0.0, getattr(self._times, name) - getattr(before, name))
+            for name in before._fields
+            if name not in _COUNTED_TWICE
+        }
+        whole = sum(spent.values())
+        return 1 - sum(spent.get(name, 0.0) for name in _IDLE) / whole if whole else 0.0
 
     def _gpu(self) -> float | None:
         if self._ask_gpus is None:

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -15,6 +17,15 @@ def test_shares_are_shares_and_memory_and_disk_are_there(tmp_path: Path) -> None
     assert 0 <= load.cpu <= 1
     assert load.memory_bytes > 1_000_000
     assert load.disk_free_bytes > 0
+
+
+def test_the_first_look_counts_from_the_beginning_by_whichever_thread(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    until = process_time() + 0.3
+    while process_time() < until:
+        pass
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(machine.look).result().cpu > 0
 
 
 def test_memory_is_that_of_all_processes(tmp_path: Path) -> None:
