@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dicomnode.cli.output import console, errors, fail
+from dicomnode.cli.output import console, errors, fail, say
 from dicomnode.cli.processes import settled, usage
 from dicomnode.cli.running import free_port, running, write_config
 from dicomnode.cli.soak import MEASURES, Sample, sampled, trend, writing
@@ -147,7 +147,7 @@ def _report(samples: Sequence[Sample], traffic: Traffic, out: Path, *, gone: boo
     }
     (out / "soak.html").write_text(page("Soak of a node", findings, facts, samples), "utf-8")
     for words, good in findings:
-        console.print(words, style="green" if good else "bold red", markup=False, soft_wrap=True)
-    console.print(f"{out / 'soak.html'}, {out / 'soak.csv'}", highlight=False, soft_wrap=True)
+        say(words, "green" if good else "bold red")
+    say(f"{out / 'soak.html'}, {out / 'soak.csv'}")
     if not all(good for _, good in findings):
         raise typer.Exit(1)

@@ -11,12 +11,12 @@ import typer
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
-    console,
     errors,
     fail,
     note,
     print_json,
     print_table,
+    say,
 )
 from dicomnode.config.load import Settings, load
 from dicomnode.errors import NotFound
@@ -143,17 +143,17 @@ def _show(
     pipeline: str, found: "Sorted", trials: Sequence["Trial"], written: Sequence[Sequence[str]]
 ) -> None:
     if found.unreadable:
-        console.print(f"{found.unreadable} files are no DICOM objects", style="dim")
+        say(f"{found.unreadable} files are no DICOM objects", "dim")
     if not trials:
-        console.print(f"No image matches pipeline {pipeline}.", style="bold red", markup=False)
+        say(f"No image matches pipeline {pipeline}.", "bold red")
         for rule, value in found.missed.items():
-            console.print(f"  {rule}: the images have {value}", markup=False, soft_wrap=True)
+            say(f"  {rule}: the images have {value}")
         return
     for trial, names in zip(trials, written, strict=True):
         title = f"{trial.study_uid}: {len(trial.study.images)} images"
         if trial.problem:
-            console.print(title, style="italic", markup=False, highlight=False)
-            console.print(f"not analysed: {trial.problem}", style="bold red", markup=False)
+            say(title, "italic")
+            say(f"not analysed: {trial.problem}", "bold red")
         else:
             summary = next((result.summary for result in trial.results if result.summary), {})
             rows = [
@@ -162,4 +162,4 @@ def _show(
             ]
             print_table(["finding", "probability", ""], rows, title=title)
         for name in names:
-            console.print(f"wrote {name}", highlight=False, markup=False)
+            say(f"wrote {name}")

@@ -16,12 +16,12 @@ from dicomnode.audit.events import Deed
 from dicomnode.cli.output import (
     ConfigOption,
     JsonOption,
-    console,
     errors,
     fail,
     local_time,
     print_json,
     print_table,
+    say,
 )
 from dicomnode.config.load import load
 from dicomnode.logbook import audit
@@ -58,7 +58,7 @@ def add(
         with database.transaction() as tx:
             accounts.add(tx, name, role, hashed, now=_now())
             _note(tx, "user.added", f"{name}: {role}")
-    _say(f"{name} may log in as {role}.")
+    say(f"{name} may log in as {role}.")
 
 
 @app.command("list")
@@ -72,7 +72,7 @@ def list_users(config: ConfigOption = Path("ae_config"), as_json: JsonOption = F
         head = ("name", "role", "logs in by", "state", "logged in", "keys", "last seen")
         print_table(head, [_row(member) for member in members])
     else:
-        _say("Nobody may log in; `dicomnode users add NAME --role administrator` changes that.")
+        say("Nobody may log in; `dicomnode users add NAME --role administrator` changes that.")
 
 
 @app.command()
@@ -89,7 +89,7 @@ def password(
         with database.transaction() as tx:
             accounts.set_password(tx, name, hashed)
             _note(tx, "user.password", name)
-    _say(f"{name} has a new password, and is logged out everywhere.")
+    say(f"{name} has a new password, and is logged out everywhere.")
 
 
 @app.command("role")
@@ -103,21 +103,21 @@ def change_role(
         before = accounts.demand(tx, name).role
         accounts.set_role(tx, name, role)
         _note(tx, "user.role", f"{name}: {before} to {role}")
-    _say(f"{name} is {role} now.")
+    say(f"{name} is {role} now.")
 
 
 @app.command()
 def disable(name: NameArgument, config: ConfigOption = Path("ae_config")) -> None:
     """Let somebody in no more: neither by password nor by key."""
     _disable(name, config, disabled=True)
-    _say(f"{name} cannot log in any more.")
+    say(f"{name} cannot log in any more.")
 
 
 @app.command()
 def enable(name: NameArgument, config: ConfigOption = Path("ae_config")) -> None:
     """Let somebody in again."""
     _disable(name, config, disabled=False)
-    _say(f"{name} may log in again.")
+    say(f"{name} may log in again.")
 
 
 @app.command()
@@ -126,7 +126,7 @@ def remove(name: NameArgument, config: ConfigOption = Path("ae_config")) -> None
     with errors(), _accounts(config) as database, database.transaction() as tx:
         accounts.remove(tx, name)
         _note(tx, "user.removed", name)
-    _say(f"{name} is removed.")
+    say(f"{name} is removed.")
 
 
 def _disable(name: str, config: Path, *, disabled: bool) -> None:
@@ -207,7 +207,3 @@ def _plain(member: Member) -> dict[str, object]:
         "keys": member.keys,
         "seen_at": member.seen_at,
     }
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -9,9 +9,8 @@ before it. What comes out is read again and compared with what was wanted.
 import copy
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -20,12 +19,11 @@ import tomlkit
 from tomlkit.items import Array, InlineTable
 
 from dicomnode.config.fields import Section, section_at
+from dicomnode.config.statements import LINES, Statement, Way, key, literal, only, statements
 from dicomnode.config.template import commented
 from dicomnode.errors import ConfigError, Mistake
 
-__all__ = ["UNSET", "Unset", "Way", "literal", "set_values"]
-
-Way = tuple[str, ...]  #: to a value or a table: ("match", "modality")
+__all__ = ["UNSET", "Unset", "set_values"]
 
 
 class Unset(Enum):
@@ -35,32 +33,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-_LINES = re.compile(r"[^\n]*\n|[^\n]+")
 _MARK = "\ufeff"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Statement:
-    text: str  #: with its line's end
-    table: Way  #: whose header stands before it
-    says: Mapping[str, Any]  #: what it means by itself; nothing for a comment
-    header: bool
-
-    def holds(self, way: Way) -> bool:
-        """Does it give `way` a value, or a part of its value?"""
-        if self.header or way[: len(self.table)] != self.table or not self.says:
-            return False
-        held: object = self.says
-        for part in way[len(self.table) :]:
-            if not isinstance(held, Mapping) or part not in held:
-                return False
-            held = held[part]
-        return True
-
-    def comments_out(self, name: str) -> bool:
-        """Is it `#name = ...`?"""
-        pattern = rf"[ \t]*#[ \t]?{re.escape(name)}[ \t]*="
-        return not self.says and re.match(pattern, self.text) is not None
 
 
 def set_values(
@@ -96,40 +69,13 @@ def set_values(
     return mark + changed
 
 
-def literal(value: object) -> str:
-    """A value as TOML, on one line.
-
-    Raises:
-        TypeError: TOML has no such value, such as null.
-        UnicodeEncodeError: half a character.
-    """
-    if isinstance(value, Mapping):
-        parts = [f"{_name(key)} = {literal(item)}" for key, item in value.items()]
-        return "{ " + ", ".join(parts) + " }" if parts else "{}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(literal, value)) + "]"
-    match value:
-        case bool() | float() | date() | time():
-            return tomlkit.item(value).as_string()
-        case int():
-            return f"{value:_}" if abs(value) >= 1_000_000 else str(value)
-        case str():
-            value.encode()
-            return tomlkit.item(str(value)).as_string()
-    raise TypeError(f"a {type(value).__name__} is no value in TOML")
-
-
-def _name(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else literal(key)
-
-
 class _Editor:
     """The statements of a text, while values are put."""
 
     def __init__(self, text: str, model: type[Section]) -> None:
         self._end = "\r\n" if "\r\n" in text else "\n"
         self._model = model
-        self._statements = list(_statements(text))
+        self._statements = list(statements(text))
 
     @property
     def text(self) -> str:
@@ -167,7 +113,7 @@ class _Editor:
         """Write a statement again with another value, or comment it out."""
         statement = self._statements[index]
         rest = way[len(statement.table) :]
-        alone = _only(statement.says) == rest
+        alone = only(statement.says) == rest
         if value is UNSET and alone:
             text = self._left_out(statement, way)
         else:
@@ -181,13 +127,13 @@ class _Editor:
             text = tomlkit.dumps(document)
         self._statements[index : index + 1] = self._said(text, statement.table)
 
-    def _left_out(self, statement: _Statement, way: Way) -> str:
+    def _left_out(self, statement: Statement, way: Way) -> str:
         """The statement as a comment that tells the default; nothing where there is none."""
         section = section_at(self._model, way[:-1])
         field = section.model_fields.get(way[-1]) if section else None
         if field is None:
             return ""
-        lines = _LINES.findall(statement.text)
+        lines = LINES.findall(statement.text)
         if len(lines) > 1 or way[:-1] != statement.table:
             return "".join(f"#{line}" for line in lines)
         item: Any = tomlkit.parse(statement.text).item(way[-1])
@@ -201,7 +147,7 @@ class _Editor:
             self._add_to_table(way, value)
             return
         mine = [i for i, each in enumerate(self._statements) if each.table == table]
-        line = f"{_name(name)} = {literal(value)}{self._end}"
+        line = f"{key(name)} = {literal(value)}{self._end}"
         for index in mine:
             if self._statements[index].comments_out(name):
                 shown = self._uncommented(self._statements[index].text, name, value)
@@ -212,7 +158,7 @@ class _Editor:
     def _uncommented(self, line: str, name: str, value: object) -> str:
         """The line without its #, with the value; empty where that is no TOML."""
         if re.search(r"=\s*$", line):
-            return f"{_name(name)} = {literal(value)}{self._end}"
+            return f"{key(name)} = {literal(value)}{self._end}"
         try:
             document = tomlkit.parse(re.sub(r"^([ \t]*)#[ \t]?", r"\1", line))
         except tomlkit.exceptions.TOMLKitError:
@@ -251,8 +197,8 @@ class _Editor:
             if statement.holds(table):
                 self._replace(index, way, value)
                 return
-        line = f"{_name(way[-1])} = {literal(value)}{self._end}"
-        header = f"[{'.'.join(map(_name, table))}]{self._end}{line}"
+        line = f"{key(way[-1])} = {literal(value)}{self._end}"
+        header = f"[{'.'.join(map(key, table))}]{self._end}{line}"
         empty = self._end if self._statements else ""
         self._insert(len(self._statements), empty + header, ())
 
@@ -262,8 +208,8 @@ class _Editor:
             self._statements[index - 1] = replace(last, text=last.text + self._end)
         self._statements[index : index + replaces] = self._said(text, table)
 
-    def _said(self, text: str, table: Way) -> list[_Statement]:
-        return list(_statements(text, table))
+    def _said(self, text: str, table: Way) -> list[Statement]:
+        return list(statements(text, table))
 
     def _header(self, way: Way) -> int | None:
         found = (i for i, each in enumerate(self._statements) if each.header and each.table == way)
@@ -286,34 +232,7 @@ def _assign(holder: Any, name: str, value: object | Unset) -> None:
     holder[name] = tomlkit.value(literal(value))
 
 
-def _statements(text: str, table: Way = ()) -> Iterator[_Statement]:
-    """Cut a text; a statement ends with the first line with which it is TOML."""
-    piece = ""
-    for line in _LINES.findall(text):
-        piece += line
-        try:
-            says = tomllib.loads(piece)
-        except tomllib.TOMLDecodeError:
-            continue
-        header = piece.lstrip(" \t").startswith("[")
-        table = _only(says) if header else table
-        yield _Statement(text=piece, table=table, says={} if header else says, header=header)
-        piece = ""
-    if piece:
-        raise ValueError("the text is not TOML")
-
-
-def _only(says: Mapping[str, Any]) -> Way:
-    """The way to the only value, or the only empty table, of a statement; as far as it is one."""
-    way: Way = ()
-    held: object = says
-    while isinstance(held, Mapping) and len(held) == 1:
-        ((name, held),) = held.items()
-        way = (*way, name)
-    return way
-
-
-def _item(statement: _Statement, way: Way) -> Any:
+def _item(statement: Statement, way: Way) -> Any:
     """A value as tomlkit has it."""
     held: Any = tomlkit.parse(statement.text)
     for part in way[len(statement.table) :]:

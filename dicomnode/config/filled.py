@@ -8,9 +8,10 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dicomnode.config.edit import UNSET, Unset, Way, literal
+from dicomnode.config.edit import UNSET, Unset
 from dicomnode.config.fields import Section
 from dicomnode.config.forms import Field, Input, Known, groups
+from dicomnode.config.statements import Way, literal
 
 __all__ = ["Rows", "Shown", "changes", "default_of", "filled", "shown"]
 

@@ -12,9 +12,9 @@ from pydantic.fields import FieldInfo
 from pydicom import uid as uids
 from pydicom.uid import UID
 
-from dicomnode.config.edit import Way
 from dicomnode.config.fields import Keyword, Section, SOPClass
 from dicomnode.config.pipelines import Destination, PipelineSettings, Profile, Selection, Sender
+from dicomnode.config.statements import Way
 from dicomnode.records import ResultKind
 
 __all__ = ["Field", "Group", "Input", "Known", "groups"]

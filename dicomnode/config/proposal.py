@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from dicomnode.config.edit import Unset, Way, set_values
+from dicomnode.config.edit import Unset, set_values
 from dicomnode.config.fields import Name, Section
 from dicomnode.config.files import Texts, difference
 from dicomnode.config.load import check, digest_of, read
 from dicomnode.config.peers import PeerSettings
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.config.settings import NodeSettings
+from dicomnode.config.statements import Way
 from dicomnode.errors import ConfigChanged, ConfigError, Mistake, NotFound
 
 __all__ = [

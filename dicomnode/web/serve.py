@@ -6,7 +6,7 @@ import threading
 
 import uvicorn
 
-from dicomnode.config.settings import WebSettings
+from dicomnode.config.web import WebSettings
 from dicomnode.web.app import build_app
 from dicomnode.web.site import Site
 

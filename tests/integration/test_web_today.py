@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dicomnode.config.settings import WebSettings
+from dicomnode.config.web import WebSettings
 from dicomnode.storage.database import Database
 from dicomnode.web import live
 from dicomnode.web.access import COOKIE

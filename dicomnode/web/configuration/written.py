@@ -5,12 +5,13 @@ from pathlib import PurePath
 
 from pydantic import ValidationError
 
-from dicomnode.config.edit import UNSET, Unset, Way, set_values
+from dicomnode.config.edit import UNSET, Unset, set_values
 from dicomnode.config.fields import Section, section_at
 from dicomnode.config.files import Texts
 from dicomnode.config.load import read
 from dicomnode.config.mistakes import Source, explain
 from dicomnode.config.proposal import NODE, file_of, model_of, said, seen
+from dicomnode.config.statements import Way
 from dicomnode.config.template import new_file
 from dicomnode.errors import ConfigError, Mistake, NotFound
 from dicomnode.web.access import Caller

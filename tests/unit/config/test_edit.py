@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dicomnode.config.edit import UNSET, Unset, Way, literal, set_values
+from dicomnode.config.edit import UNSET, Unset, set_values
 from dicomnode.config.fields import Section
 from dicomnode.config.peers import PeerSettings
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.config.settings import NodeSettings
+from dicomnode.config.statements import Way, literal
 from dicomnode.config.template import new_file, write_commented
 from dicomnode.errors import ConfigError
 
