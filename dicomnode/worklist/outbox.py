@@ -93,6 +93,7 @@ def owe_again(tx: Connection, job: Job, *, now: datetime) -> None:
         "state": DeliveryState.OWED,
         "attempts": 0,
         "not_before": now,
+        "message": "",
         "created_at": now,
         "updated_at": now,
     }
@@ -120,7 +121,12 @@ def owe_once_more(
         )
     }
     fresh = {"not_before": now, "created_at": now, "updated_at": now}
-    again = {"state": DeliveryState.OWED, "commitment_id": None, "confirmed_at": None}
+    again = {
+        "state": DeliveryState.OWED,
+        "message": "",
+        "commitment_id": None,
+        "confirmed_at": None,
+    }
     over = sa.update(deliveries).where(mine, deliveries.c.state != DeliveryState.OWED)
     tx.execute(over.values(fresh | again))
     tx.execute(sa.update(deliveries).where(mine, OWED).values(not_before=now))
@@ -274,7 +280,7 @@ def give_back(
     for job_id in sorted({delivery.job_id for delivery in taken}):
         _jobs.get(tx, job_id, lock=True)
     mine = deliveries.c.id.in_([delivery.id for delivery in taken]) & OWED
-    free = {"lease": None, "lease_until": None, "message": message}
+    free = {"lease": None, "lease_until": None, "message": message, "updated_at": now}
     tx.execute(sa.update(deliveries).where(mine).values(free))
     old = deliveries.c.created_at <= now - timedelta(seconds=give_up_after_s)
     for delivery in _deliveries(tx, mine & old):

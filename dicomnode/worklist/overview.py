@@ -80,7 +80,7 @@ class PeerStanding:
     study_at: datetime | None  #: when the last image came from it, of those studies it sent last
     owed: int  #: results, at most `COUNTED` and one
     error: str  #: what it said of what is owed longest, else of what it refused last
-    error_at: datetime | None  #: when it refused that
+    error_at: datetime | None  #: when it said that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def _peer(
         ).scalar_one()
         first = said.where(outbox.OWED, deliveries.c.message != "").order_by(deliveries.c.id)
         if row := tx.execute(first).one_or_none():
-            error, error_at = row.message, None
+            error, error_at = row
     newest = sa.select(sa.func.max(studies.c.last_received_at))
     study_at = None
     if title is not None:

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from dicomnode.logbook import standing
-from dicomnode.records import DeliveryState, State, Verdict, WithdrawalReason
+from dicomnode.records import DeliveryState, ResultKind, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Database
 from dicomnode.worklist import outbox, overview, recall
 from dicomnode.worklist.tables import jobs
@@ -99,7 +99,7 @@ def test_a_peer_says_how_it_stands(database: Database) -> None:
     assert [each.peer for each in found] == ["dx", "gone", "pacs"]
     assert (gone.configured, gone.owed) == (False, 2)
     assert (dx.study_at, dx.echoed_at, dx.owed, dx.error) == (NOW, None, 0, "")
-    assert (pacs.owed, pacs.error, pacs.error_at) == (2, "connection refused", None)
+    assert (pacs.owed, pacs.error, pacs.error_at) == (2, "connection refused", NOW)
     assert (pacs.problem, pacs.echoed_at, pacs.heard_at) == ("no answer", NOW, YESTERDAY)
     assert pacs.study_at is None
 
@@ -111,6 +111,14 @@ def test_what_a_peer_refused_last_is_said(database: Database) -> None:
         (pacs,) = overview.peers(tx, {"pacs": "PACS"})
     assert states == [DeliveryState.SENT, DeliveryState.REFUSED]
     assert (pacs.error, pacs.error_at, pacs.owed) == ("0xA900: no SR here", NOW, 0)
+
+
+def test_what_is_owed_once_more_has_no_error_yet(database: Database) -> None:
+    with database.transaction() as tx:
+        job = undelivered_job(tx, now=YESTERDAY)
+        outbox.owe_once_more(tx, job, {"pacs": [ResultKind.SR]}, now=NOW)
+        (pacs,) = overview.peers(tx, {"pacs": "PACS"})
+    assert (pacs.owed, pacs.error) == (2, "")
 
 
 def test_a_pipeline_says_which_model_answered_last(database: Database) -> None:

@@ -11,6 +11,7 @@ from dicomnode.logbook import standing
 from dicomnode.logbook.standing import Node, Sample
 from dicomnode.records import State
 from dicomnode.storage.database import Database
+from dicomnode.web.monitoring.peers import Health, health_of
 from dicomnode.worklist import overview
 from dicomnode.worklist.overview import Count, Hour, ModelInUse, PeerStanding, Times
 
@@ -59,7 +60,7 @@ class Overview:
     hours: list[Hour]
     machines: list[Machine]
     peers: list[PeerStanding]
-    called: list[str]  #: those of them that the node calls; the others only send to it
+    health: dict[str, Health]  #: of each of them, in one word and why
     models: list[ModelInUse]
 
 
@@ -70,6 +71,7 @@ def glance(database: Database, settings: Settings, *, now: datetime) -> Overview
     with database.reading() as tx:
         nodes = [_node(node, now) for node in standing.nodes_known(tx)]
         since = now - _SAMPLES
+        peers = overview.peers(tx, {name: p.ae_title for name, p in settings.peers.items()})
         seen = [(node.holder, standing.samples_since(tx, since, node.holder)) for node in nodes]
         return Overview(
             at=now,
@@ -83,8 +85,8 @@ def glance(database: Database, settings: Settings, *, now: datetime) -> Overview
             times=overview.times(tx, today),
             hours=overview.hours(tx, now),
             machines=[Machine(holder=who, samples=found) for who, found in seen if found],
-            peers=overview.peers(tx, {name: p.ae_title for name, p in settings.peers.items()}),
-            called=sorted(settings.called),
+            peers=peers,
+            health=health_of(peers, settings.called),
             models=overview.models(tx, sorted(settings.pipelines)),
         )
 

@@ -13,10 +13,18 @@ from dicomnode.web.monitoring import plots
 from dicomnode.web.monitoring.overview import Overviews
 from dicomnode.web.pages import today
 from dicomnode.web.site import Site
+from dicomnode.worklist import outbox
 from dicomnode.worklist.overview import Hour
 from tests.factories import uid
 from tests.web import client, make_site
-from tests.worklist import delivered_job, failed_job, undelivered_job, waiting_job
+from tests.worklist import (
+    delivered_job,
+    failed_job,
+    owed,
+    reported_job,
+    undelivered_job,
+    waiting_job,
+)
 
 NOW = datetime(2026, 1, 2, 12, 30, tzinfo=UTC)
 CALLER = Caller(name="ada", role=Role.VIEWER, address="", csrf="of this session")
@@ -64,8 +72,23 @@ def test_a_peer_that_only_sends_need_not_answer(site: Site) -> None:
         for peer in ("ct", "pacs"):
             standing.echoed(tx, peer, "nothing listens", now=NOW)
     page = client(site, Role.VIEWER).get("/").text
-    assert page.count('<span class="state bad">silent</span> nothing listens') == 1
-    assert "it only sends to us: nothing listens" in page
+    assert page.count('<span class="state bad">does not hear us</span>') == 1
+    assert '<span class="state ">only sends to us</span>' in page
+
+
+def test_a_peer_that_did_not_take_results_is_not_said_to_hear_us(site: Site) -> None:
+    with site.database.transaction() as tx:
+        standing.echoed(tx, "pacs", "", now=NOW - timedelta(minutes=1))
+        reported_job(tx, now=NOW - timedelta(hours=1))
+        taken = owed(tx, now=NOW)
+        outbox.give_back(tx, taken, "connection refused", give_up_after_s=1e6, now=NOW)
+    browser = client(site, Role.VIEWER)
+    page = browser.get("/").text
+    assert "hears us</span>" not in page
+    assert '<span class="state bad">did not take results</span>' in page
+    assert page.count("connection refused") == 1
+    (pacs,) = browser.get("/api/overview").json()["health"].values()
+    assert (pacs["state"], pacs["why"]) == ("did not take results", "connection refused")
 
 
 def test_the_interface_tells_the_figures(site: Site) -> None:
