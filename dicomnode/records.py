@@ -162,11 +162,16 @@ class Peer:
     name: str  #: of `peers/NAME.toml`
     ae_title: str
     host: str
-    port: int
+    port: int = 0  #: 0: none is known, so nobody calls it; it only sends to us
     may_send: bool = False  #: are its associations accepted?
     answers_find: bool = False  #: may we ask it how many images a study has (C-FIND)?
     storage_commitment: bool = False  #: is it asked to confirm that it keeps our results?
     timeout_s: float = 30.0  #: for connecting, and for each answer
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: 10.0.0.7:104; the host alone where nobody calls it."""
+        return f"{self.host}:{self.port}" if self.port else self.host
 
 
 # --- what arrives ---------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def _heard(peer: Peer, answer: network.EchoAnswer, *, called: bool) -> tuple[str
     words = Text(answer.message, "green" if answer.ok else "bold red" if called else "dim")
     if not answer.ok and not called:
         words.append(" (it only sends to us)")
-    return peer.name, peer.ae_title, f"{peer.host}:{peer.port}", words
+    return peer.name, peer.ae_title, peer.place, words
 
 
 def serve(config: ConfigOption = Path("ae_config")) -> None:

@@ -226,11 +226,19 @@ def _image_classes() -> tuple[str, ...]:
     return tuple(sorted(name for name in stored if "ImageStorage" in name))
 
 
+def _checks(info: FieldInfo) -> Iterator[Any]:
+    """What checks a value; also where there need be none, as in `Port | None`."""
+    yield from info.metadata
+    for each in get_args(info.annotation):
+        for check in getattr(each, "__metadata__", ()):
+            yield from check.metadata if isinstance(check, FieldInfo) else (check,)
+
+
 def _limits(info: FieldInfo, *, whole: bool) -> tuple[float | None, float | None]:
     """Least and most, as a browser has them: a number that must be above 0 may be 0 there."""
     least: float | None = None
     most: float | None = None
-    for each in info.metadata:
+    for each in _checks(info):
         match each:
             case Ge(ge=float() | int() as number):
                 least = number

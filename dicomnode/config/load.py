@@ -97,7 +97,11 @@ def check(folder: Path, files: Mapping[str, str]) -> Settings:
     mistakes: list[Mistake] = []
     node = _read(folder / "node.toml", files["node.toml"], NodeSettings, mistakes)
     peers = _read_all(folder, "peers", files, PeerSettings, mistakes)
-    known = {"peers": list(peers), "senders": _senders(folder, peers, mistakes)}
+    known = {
+        "peers": list(peers),
+        "portless": [name for name, peer in peers.items() if peer and peer.port is None],
+        "senders": _senders(folder, peers, mistakes),
+    }
     pipelines = _read_all(folder, "pipelines", files, PipelineSettings, mistakes, known)
     if mistakes or node is None:
         raise ConfigError(*sorted(mistakes, key=lambda m: (m.file, m.line or 0)))

@@ -66,9 +66,11 @@ def _sender(title: str, info: ValidationInfo) -> str:
 
 def _peer(name: str, info: ValidationInfo) -> str:
     """Where `load` knows the peers, the name is one of them."""
-    known = info.context and info.context["peers"]
-    if known is not None and name not in known:
-        raise ValueError(f"there is no peers/{name}.toml{did_you_mean(name, known)}")
+    context = info.context
+    if context and name not in context["peers"]:
+        raise ValueError(f"there is no peers/{name}.toml{did_you_mean(name, context['peers'])}")
+    if context and name in context["portless"]:
+        raise ValueError(f"peers/{name}.toml has no port, so nothing can be stored there: set it")
     return name
 
 
@@ -183,7 +185,7 @@ class PipelineSettings(Section):
     """One pipeline: which images, which model, which results, to whom."""
 
     enabled: bool = Field(
-        True, description="false keeps the file and turns the pipeline off for images to come."
+        True, description="Does it take images? Else its file stays, and images to come pass it by."
     )
     model: str = Field(
         "demonstration",

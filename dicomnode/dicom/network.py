@@ -164,6 +164,8 @@ def _open(
             transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport.socket.settimeout(peer.timeout_s)
 
+    if not peer.port:
+        raise PeerAway(f"no port is configured for {peer.ae_title}, so nobody can call it")
     started = time.monotonic()
     try:
         association = make_ae(our_title, peer.timeout_s).associate(
@@ -194,7 +196,7 @@ def _close(association: Association) -> None:
 
 def _unconnected(peer: Peer, *, late: bool) -> str:
     """Why there is no connection; pynetdicom only logs it, so the system is asked once more."""
-    place = f"{peer.host}:{peer.port}"
+    place = peer.place
     if late:
         return f"{place} gave no answer within {peer.timeout_s:g} s; wrong address, or a firewall?"
     try:

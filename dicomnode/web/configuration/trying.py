@@ -26,6 +26,9 @@ _MOST_READ = 2000  #: files, of all studies
 
 #: What to do, by words of what went wrong (`dicom/network.py`).
 _ADVICE: Mapping[str, str] = {
+    "no port is configured": (
+        "A peer that only sends needs none. To test the way back, give the port it listens on."
+    ),
     "does not know our AE title": (
         "Enter {ours} with this machine's address among the AE titles that the peer accepts."
     ),
@@ -94,7 +97,7 @@ def ask(peer: Peer, ours: str) -> Heard:
         "ours": ours,
         "theirs": peer.ae_title,
         "host": peer.host,
-        "place": f"{peer.host}:{peer.port}",
+        "place": peer.place,
     }
     advice = ""
     if not answer.ok:

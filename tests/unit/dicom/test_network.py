@@ -49,6 +49,13 @@ def test_a_port_where_nothing_listens_is_called_refused() -> None:
     assert answer.message == f"nothing listens on 127.0.0.1:{port}: connection refused"
 
 
+def test_a_peer_without_a_port_is_not_called() -> None:
+    answer = echo(make_peer(port=0), US)
+
+    assert not answer.ok
+    assert answer.message == "no port is configured for MODALITY, so nobody can call it"
+
+
 def test_a_host_name_nobody_knows_is_named() -> None:
     answer = echo(make_peer(host="no-such-host.invalid"), US)
 
