@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from dicomnode.config.load import Settings
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
+from dicomnode.web.cards import Cards, Shelf
 from dicomnode.web.login.tries import Tries
 from dicomnode.web.monitoring.measures import Measures
 from dicomnode.web.monitoring.overview import Overviews
@@ -35,6 +36,7 @@ class Site:
     database: Database
     store: ObjectStore
     now: Callable[[], datetime] = _now
+    cards: Cards = field(default_factory=Cards)  #: of the installed models
     tries: Tries = field(default_factory=Tries)  #: logins with wrong passwords
     pictures: Pictures = field(default_factory=Pictures)
     measures: Measures = field(default_factory=Measures)
@@ -42,6 +44,10 @@ class Site:
     seen: Seen = field(default_factory=Seen)  #: looks at studies
     streams: Streams = field(default_factory=Streams)  #: of news, to open pages
     trials: Trials = field(default_factory=Trials)  #: pipelines tried on what was uploaded
+
+    def shelf(self) -> Shelf:
+        """What the models say of themselves that are installed now."""
+        return self.cards.now(self.settings().node.classify.models)
 
 
 def _here(request: Request) -> Site:

@@ -10,7 +10,7 @@ from dicomnode.errors import Cause
 from dicomnode.records import State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import findings
-from dicomnode.worklist.tables import instances, jobs, studies
+from dicomnode.worklist.tables import instances, jobs, results, studies
 
 __all__ = ["JobRow", "StudyRow", "is_newest", "last_image_at", "of_studies"]
 
@@ -26,6 +26,7 @@ class JobRow:
     priority: int
     partial: bool  #: processed although images were missing
     refused: Cause | None
+    model: str  #: that answered, as name@version; empty where none did
     reason: str  #: why it failed, waits, or is partial, in words
     updated_at: datetime
     findings: dict[str, float]  #: what is present: probabilities by label, highest first
@@ -105,16 +106,26 @@ def _jobs(tx: Connection, study_uids: Sequence[str]) -> dict[str, list[JobRow]]:
     mine = wanted.where(jobs.c.study_uid.in_(study_uids)).order_by(jobs.c.pipeline, jobs.c.revision)
     newest = {(row["study_uid"], row["pipeline"]): row for row in tx.execute(mine).mappings()}
     present = findings.of_jobs(tx, [row["id"] for row in newest.values()])
+    spoke = _models(tx, [row["id"] for row in newest.values()])
     made: dict[str, list[JobRow]] = {}
     for (study_uid, _), row in newest.items():
-        made.setdefault(study_uid, []).append(_job(row, present.get(row["id"], {})))
+        made.setdefault(study_uid, []).append(
+            _job(row, present.get(row["id"], {}), spoke.get(row["id"], ""))
+        )
     return made
 
 
-def _job(row: sa.RowMapping, present: dict[str, float]) -> JobRow:
+def _models(tx: Connection, job_ids: Sequence[int]) -> dict[int, str]:
+    """Which model answered, by job; a result that names none, such as a notice, is left out."""
+    mine = results.c.job_id.in_(job_ids), results.c.model != ""
+    rows = tx.execute(sa.select(results.c.job_id, results.c.model).where(*mine).distinct())
+    return {row.job_id: row.model for row in rows}
+
+
+def _job(row: sa.RowMapping, present: dict[str, float], model: str) -> JobRow:
     state, since = State(row["state"]), row["last_image_at"]
     done = state is State.DELIVERED and since is not None
     known = {name: row[name] for name in (*_JOB, "updated_at")}
     known |= {"state": state, "refused": row["refused"] and Cause(row["refused"])}
     seconds = (row["updated_at"] - since).total_seconds() if done else None
-    return JobRow(**known, findings=present, seconds_to_result=seconds)
+    return JobRow(**known, findings=present, model=model, seconds_to_result=seconds)

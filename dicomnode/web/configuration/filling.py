@@ -29,6 +29,7 @@ from dicomnode.config.proposal import (
 from dicomnode.config.template import new_file
 from dicomnode.errors import ConfigError, Mistake, NotFound
 from dicomnode.web.access import Caller
+from dicomnode.web.cards import Said, Shelf
 from dicomnode.web.configuration.changing import (
     Standing,
     counts_after_restart,
@@ -67,6 +68,7 @@ class Filling:
     as_text: bool
     is_toml: bool
     standing: Standing
+    cards: Shelf
     proposal: Proposal | None = None
     mistakes: tuple[Mistake, ...] = ()  #: of this file, and new ones elsewhere
     review: bool = False  #: was it asked what would change?
@@ -93,6 +95,12 @@ class Filling:
             and each.key.startswith(one.name)
             and each.key.removeprefix(one.name)[:1] in ("", ".", "[")
         ]
+
+    @property
+    def said_of_model(self) -> Said | None:
+        """What the card says of the model that is filled in; none where a file names no model."""
+        one = next((each for each in _fields(self.groups) if each.name == "model"), None)
+        return self.cards.of(str(self.show[one.name]) or self.default(one)) if one else None
 
     def default(self, one: Field) -> str:
         """What an empty field means, in words."""
@@ -188,6 +196,7 @@ def open_file(
         as_text=as_text or not _is_toml(before),
         is_toml=_is_toml(before),
         standing=standing_of(here, texts),
+        cards=here.shelf(),
         mistakes=() if new else _wrong_now(here, texts, file),
     )
 

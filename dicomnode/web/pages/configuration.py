@@ -59,6 +59,7 @@ def overview(request: Request, here: Here, caller: Administrator, saved: str = "
         node=tables.get(NODE, {}),
         peers={name: tables[f"peers/{name}.toml"] for name in names_of(texts, "peers")},
         pipelines=pipelines,
+        cards=here.shelf(),
         health=health,
         mistakes=mistakes_of(here.config, texts),
         folder=here.config,

@@ -35,6 +35,7 @@ def show(request: Request, here: Here, caller: Viewer, sop_instance_uid: InPath)
     here.seen.is_new(caller.name, found.ref.study_uid, now=here.now())
     values = {
         "made": made,
+        "cards": here.shelf(),
         "patient_id": patient_id,
         "title": kinds.NAMES[kind],
         "stacks": stacks(here.store, found.ref.study_uid, [sop_instance_uid])

@@ -79,6 +79,7 @@ def _answer(
     done = list(done)
     values = {
         "found": studies.look(here, caller, wanted, after=after),
+        "cards": here.shelf(),
         "asked": wanted,
         "query": studies.as_query(wanted),
         "after": after,

@@ -163,6 +163,7 @@ def _values(here: Site, view: StudyView) -> dict[str, object]:
         "stacks": stacks(here.store, view.study.study_uid, _captures(view)),
         "pipelines": {name: rules for name, rules in settings.pipelines.items() if rules.enabled},
         "models": installed_models(settings.node.classify.models),
+        "cards": here.shelf(),
         "names": kinds.NAMES,
         "done": [],
     }

@@ -20,7 +20,7 @@ _PARTS = ("standing", "figures", "plots", "peers", "models")
 @router.get("/")
 def today(request: Request, here: Here, caller: Viewer) -> HTMLResponse:
     """The whole page."""
-    values = _values(glance(here.database, here.settings(), now=here.now()))
+    values = _values(here, glance(here.database, here.settings(), now=here.now()))
     return page(request, "today.html", caller, parts=_PARTS, **values)
 
 
@@ -31,13 +31,15 @@ def follow(here: Here, caller: Viewer) -> StreamingResponse:
 
 
 def _parts(here: Site, caller: Caller) -> dict[str, str]:
-    values = _values(here.overviews.latest(here.database, here.settings(), now=here.now()))
+    values = _values(here, here.overviews.latest(here.database, here.settings(), now=here.now()))
     return {name: text_of(f"today_{name}.html", caller, values) for name in _PARTS}
 
 
-def _values(now: Overview) -> dict[str, object]:
+def _values(here: Site, now: Overview) -> dict[str, object]:
     return {
         "now": now,
+        "cards": here.shelf(),
+        "bound": {name: rules.model for name, rules in here.settings().pipelines.items()},
         "throughput": plots.by_hour(now.hours),
         "machines": [(each.holder, plots.of_machine(each.samples)) for each in now.machines],
         "size": (plots.WIDTH, plots.HEIGHT),

@@ -27,6 +27,7 @@ def form(request: Request, here: Here, caller: Operator) -> HTMLResponse:
     settings = here.settings()
     values = {
         "pipelines": settings.pipelines,
+        "cards": here.shelf(),
         "most": settings.node.web.try_max_bytes,
         "trials": here.trials.of(caller.name),
     }
@@ -83,7 +84,7 @@ def download(here: Here, caller: Operator, number: str, place: int) -> FileRespo
 def _values(here: Site, caller: Caller, trial: Trial) -> dict[str, object]:
     if not trial.running:
         note_seen(here, caller, trial)
-    return {"trial": trial, "studies": tried.shown(trial)}
+    return {"trial": trial, "studies": tried.shown(trial), "cards": here.shelf()}
 
 
 def _parts(here: Site, caller: Caller, number: str) -> dict[str, str]:
