@@ -74,8 +74,9 @@ def without(tx: Connection, pipeline: str, model: str, *, since: datetime, now: 
         .select_from(jobs.join(studies))
         .where(
             jobs.c.state.in_([str(state) for state in _SAID]),
-            jobs.c.pipeline == pipeline,
+            jobs.c.updated_at >= since,  # follows from the next, and has an index with the state
             jobs.c.ready_at >= since,
+            jobs.c.pipeline.concat("") == pipeline,  # whose index would lead through all its jobs
             jobs.c.refused.is_(None) | (jobs.c.refused != Cause.INCOMPLETE),
             studies.c.removed_at.is_(None),
             ~sa.exists().where(here, settled),

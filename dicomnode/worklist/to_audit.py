@@ -111,8 +111,7 @@ def deeds(
     tx: Connection, after: int, also: Collection[int], *, limit: int
 ) -> list[tuple[int, Deed]]:
     """Lines of the table `audit` after a number, and those of some numbers before it, in order."""
-    wanted = sa.select(audit).where(_after(audit, after, also)).order_by(audit.c.id).limit(limit)
-    rows = [dict(row) for row in tx.execute(wanted).mappings()]
+    rows = [dict(row._mapping) for row in _new(tx, audit, after, also, limit)]
     return [(row.pop("id"), Deed(**row)) for row in rows]
 
 
@@ -129,8 +128,7 @@ def sent(
     tx: Connection, after: int, also: Collection[int], *, limit: int
 ) -> list[tuple[int, Sent | None]]:
     """Lines of history likewise; None for one that tells of no delivery."""
-    wanted = sa.select(history).where(_after(history, after, also))
-    rows = tx.execute(wanted.order_by(history.c.id).limit(limit)).all()
+    rows = _new(tx, history, after, also, limit)
     told = [row for row in rows if row.event in (DeliveryState.SENT, DeliveryState.REFUSED)]
     kinds = _sop_classes(tx, {row.job_id for row in told})
     found: dict[int, Sent] = {}
@@ -150,9 +148,6 @@ def turned_away(
     tx: Connection, after: int, also: Collection[int], *, limit: int
 ) -> list[tuple[int, TurnedAway | None]]:
     """Callers likewise; None for one of whom no object was refused."""
-    names = ("id", "calling_ae", "address", "ended_at", "refusals")
-    wanted = sa.select(*(associations.c[name] for name in names))
-    wanted = wanted.where(_after(associations, after, also)).order_by(associations.c.id)
     return [
         (
             row.id,
@@ -165,7 +160,7 @@ def turned_away(
             if row.refusals
             else None,
         )
-        for row in tx.execute(wanted.limit(limit))
+        for row in _new(tx, associations, after, also, limit)
     ]
 
 
@@ -193,9 +188,16 @@ def _last(tx: Connection, table: sa.Table) -> int:
     return tx.scalar(sa.select(sa.func.max(table.c.id))) or 0
 
 
-def _after(table: sa.Table, after: int, also: Collection[int]) -> sa.ColumnElement[bool]:
-    later = table.c.id > after
-    return later | table.c.id.in_(sorted(also)) if also else later
+def _new(
+    tx: Connection, table: sa.Table, after: int, also: Collection[int], limit: int
+) -> list[sa.Row[Any]]:
+    """Rows after a number, and those of some numbers before it: two questions, each by index."""
+    in_order = sa.select(table).order_by(table.c.id)
+    late = (
+        tx.execute(in_order.where(table.c.id.in_(sorted(also))).limit(limit)).all() if also else []
+    )
+    rest = in_order.where(table.c.id > after).limit(limit - len(late))
+    return [*late, *tx.execute(rest)]
 
 
 def _sop_classes(tx: Connection, job_ids: Collection[int]) -> dict[tuple[int, str], str]:

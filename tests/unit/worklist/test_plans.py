@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dicomnode.logbook import audit
 from dicomnode.records import State
 from dicomnode.storage.database import Connection, Database
-from dicomnode.worklist import criteria, outbox, overview, search
+from dicomnode.worklist import criteria, outbox, overview, search, shadows, to_audit
 from dicomnode.worklist.criteria import Wanted
 from dicomnode.worklist.search import Place
 from dicomnode.worklist.tables import jobs
@@ -58,7 +58,7 @@ def plans(database: Database, do: Callable[[Connection], object]) -> list[str]:
 
 def read_whole(lines: list[str]) -> list[str]:
     """Lines that go through a table, or sort what they went through."""
-    tables = "studies|jobs|instances|findings|results|deliveries|audit"
+    tables = "studies|jobs|instances|findings|results|deliveries|history|associations|audit"
     return [line for line in lines if re.match(rf"SCAN ({tables})(_\d+)?$", line)]
 
 
@@ -100,6 +100,26 @@ def test_the_overview_goes_along_indexes(sqlite_url: str) -> None:
         overview.models(tx, ["chest"])
 
     assert read_whole(plans(Database(sqlite_url), ask)) == []
+
+
+def test_what_an_audit_trail_has_to_tell_goes_along_indexes(sqlite_url: str) -> None:
+    def ask(tx: Connection) -> None:
+        for ask_for in (to_audit.deeds, to_audit.sent, to_audit.turned_away):
+            ask_for(tx, 9, [3, 5], limit=10)
+        to_audit.arrived(tx, 9, limit=10)
+        to_audit.newest(tx)
+
+    assert read_whole(plans(Database(sqlite_url), ask)) == []
+
+
+def test_a_candidate_is_given_jobs_of_the_last_days_without_reading_older_ones(
+    sqlite_url: str,
+) -> None:
+    def ask(tx: Connection) -> None:
+        shadows.without(tx, "chest", "other@1.0", since=NOW, now=NOW)
+
+    lines = plans(Database(sqlite_url), ask)
+    assert [line for line in lines if "jobs USING INDEX ix_jobs_state_updated_at" in line]
 
 
 def test_reading_a_whole_table_would_be_seen(sqlite_url: str) -> None:
