@@ -23,6 +23,7 @@ PAGES: Mapping[str, str] = {
     "Worklist, nothing found": "/studies?text=nobody",
     "A study": f"/studies/{STUDY_UID}",
     "Associations": "/associations",
+    "Models": "/models",
     "Try it": "/try",
     "Configuration": "/configuration",
     "The node's file": "/configuration/node",

@@ -137,7 +137,7 @@ def _facts(card: Card) -> dict[str, str]:
         "images unlike its training": _novelty(card.novelty),
         "explanation": _explanation(card),
         "network": _network(card),
-        "trained on": _training(card),
+        "trained on": card.training.words if card.training else "not told",
         "made from": _source(card),
         "test vectors": f"{card.vectors.inputs} made-up inputs" if card.vectors else "none",
     }
@@ -160,19 +160,6 @@ def _network(card: Card) -> str:
 def _source(card: Card) -> str:
     told = card.source
     return f"{told.format}, SHA-256 {told.sha256}" if told else "it was not imported"
-
-
-def _training(card: Card) -> str:
-    """As its makers tell; whether that is so, nobody here knows."""
-    told = card.training
-    if told is None:
-        return "not told"
-    licence = f"licence {told.licence}" if told.licence else ""
-    images = f"{told.images} images" if told.images else ""
-    if images in told.data:  # our own training says it there
-        images = ""
-    words = (told.data, images, told.source, licence, told.reference)
-    return "; ".join(word for word in words if word)
 
 
 def _calibration(calibration: Calibration | None) -> str:

@@ -17,6 +17,7 @@ from dicomnode.web.api import audit as audit_api
 from dicomnode.web.api import configuration as configuration_api
 from dicomnode.web.api import files, health, measures
 from dicomnode.web.api import jobs as jobs_api
+from dicomnode.web.api import models as models_api
 from dicomnode.web.api import openapi as openapi_api
 from dicomnode.web.api import overview as overview_api
 from dicomnode.web.api import people as people_api
@@ -31,6 +32,7 @@ from dicomnode.web.pages import (
     configuration_history,
     login,
     me,
+    models,
     openapi,
     openid,
     people,
@@ -66,6 +68,8 @@ _ROUTERS = (
     people_api.router,
     associations.router,
     associations_api.router,
+    models.router,
+    models_api.router,
     trying.router,
     trying_api.router,
     audit.router,

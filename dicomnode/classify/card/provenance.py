@@ -18,6 +18,16 @@ class Training(Table):
     licence: str = ""  #: of the weights, such as an SPDX identifier
     reference: str = ""  #: the paper, or the page, that describes the model
 
+    @property
+    def words(self) -> str:
+        """All of it in one line."""
+        licence = f"licence {self.licence}" if self.licence else ""
+        images = f"{self.images} images" if self.images else ""
+        if images in self.data:  # our own training says it there
+            images = ""
+        words = (self.data, images, self.source, licence, self.reference)
+        return "; ".join(word for word in words if word)
+
 
 class Source(Table):
     """What the model folder was made from by `models import`."""
