@@ -131,12 +131,13 @@ class ChildProcess:
 
     def _run_one(self, name: str, died: bool, stop: threading.Event) -> bool:
         """One process, from its start to its end; True when it died by itself."""
-        line = self._line = OwnEnd()
+        line = OwnEnd()
         try:
             process = self._process = subprocess.Popen(  # noqa: S603  our own program
                 list(self._command(name, died)), stdin=line.theirs.fileno()
             )
             line.handed_over(self._hand_over)
+            self._line = line  # only now: it must hear its settings before anything else
             self._heard_at = time.monotonic()
             log.info("process.started", extra={"worker": name, "pid": process.pid})
             threading.Thread(target=line.hear, args=(self._hear,), daemon=True).start()

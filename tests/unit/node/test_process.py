@@ -64,6 +64,25 @@ def test_the_worker_runs_with_this_python_on_the_same_configuration(tmp_path: Pa
     assert command[4:8] == ["--config", str(tmp_path), "--name", "node/1"]
 
 
+def test_its_settings_are_the_first_it_hears_though_there_is_work_before_it_runs(
+    tmp_path: Path,
+) -> None:
+    heard = tmp_path / "heard"
+    told = f"import sys; open({str(heard)!r}, 'wb').write(sys.stdin.buffer.read())"
+
+    def command(_name: str, _careful: bool) -> list[str]:
+        worker.look()  # an image came while the process is only being started
+        return [sys.executable, "-c", told]
+
+    worker = ChildProcess(command, names(), hand_over=b"settings\n")
+    with running(worker, threading.Event()) as stop:
+        until(lambda: worker.pid is not None)
+        worker.look()
+        stop.set()
+
+    assert heard.read_bytes().partition(b"\n")[0] == b"settings"
+
+
 def test_starts_a_worker_again_when_it_dies_and_says_who_was_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
