@@ -13,7 +13,7 @@ from dicomnode.config.fields import Section
 from dicomnode.config.forms import Field, Input, Known, groups
 from dicomnode.config.statements import Way, literal
 
-__all__ = ["Rows", "Shown", "changes", "default_of", "filled", "shown"]
+__all__ = ["Rows", "Shown", "changes", "default_of", "filled", "sent", "shown"]
 
 Rows = tuple[tuple[str, tuple[str, ...]], ...]
 #: A text or number, a tick, texts, or texts by name.
@@ -64,6 +64,17 @@ def filled(one: Field, form: Mapping[str, Sequence[str]]) -> Shown:
             rows = zip(map(_line, given), texts, strict=False)
             return tuple(sorted({name: items for name, items in rows if name}.items()))
     return _line(given[0]) if given else ""
+
+
+def sent(one: Field, shown: Shown) -> dict[str, list[str]]:
+    """What a form sends of a field that shows this: `filled` the other way round."""
+    match one.input:
+        case Input.TICK:
+            return {one.name: ["yes"] if shown else []}
+        case Input.ROWS:
+            rows = dict(shown)  # type: ignore[arg-type]  # rows are pairs
+            return {one.name: [*rows], f"{one.name}=": ["\n".join(each) for each in rows.values()]}
+    return {one.name: [*map(str, shown)] if isinstance(shown, tuple) else [str(shown)]}
 
 
 def changes(

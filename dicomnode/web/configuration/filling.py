@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dicomnode.config.edit import set_values
 from dicomnode.config.files import Texts
-from dicomnode.config.filled import Shown, changes, default_of, filled, shown
+from dicomnode.config.filled import Shown, changes, default_of, filled, sent, shown
 from dicomnode.config.forms import Field, Group, groups
 from dicomnode.config.load import read
 from dicomnode.config.peers import PeerSettings
@@ -41,7 +41,7 @@ from dicomnode.web.configuration.changing import (
 from dicomnode.web.configuration.trying import Heard, Tried, ask
 from dicomnode.web.site import Site
 
-__all__ = ["Filling", "Sent", "look_at", "open_file"]
+__all__ = ["Filling", "Sent", "look_at", "open_file", "prefilled"]
 
 Sent = Mapping[str, Sequence[str]]  #: what a form sent: texts by the names of inputs
 
@@ -156,15 +156,8 @@ def _is_missing(mistake: Mistake) -> bool:
     return mistake.problem.startswith("is missing")
 
 
-def open_file(
-    here: Site,
-    kind: str,
-    name: str,
-    *,
-    as_text: bool = False,
-    given: Mapping[str, str] | None = None,
-) -> Filling:
-    """A file as it is; a new one where there is no name, with values that are given.
+def open_file(here: Site, kind: str, name: str, *, as_text: bool = False) -> Filling:
+    """A file as it is; a new one where there is no name.
 
     Raises:
         NotFound: there is no such file.
@@ -185,14 +178,14 @@ def open_file(
         folder=here.config,
         file="" if new else file,
         kind=kind,
-        name=name or (given or {}).get(_NAME, ""),
+        name=name,
         new=new,
         before=before,
         text=before,
         digest=digest,
         opened=digest,
         groups=fields,
-        show=show | _given(fields, given or {}),
+        show=show,
         as_text=as_text or not _is_toml(before),
         is_toml=_is_toml(before),
         standing=standing_of(here, texts),
@@ -207,15 +200,27 @@ def _wrong_now(here: Site, texts: Texts, file: str) -> tuple[Mistake, ...]:
     )
 
 
-def look_at(here: Site, caller: Caller, filling: Filling, sent: Sent) -> Filling:
+def prefilled(here: Site, caller: Caller, kind: str, given: Mapping[str, str]) -> Filling:
+    """A new file, as if somebody had filled in already what is given, where that is of a field."""
+    filling = open_file(here, kind, "")
+    values: dict[str, Sequence[str]] = {}
+    for one in _fields(filling.groups):
+        values |= sent(one, filling.show[one.name])
+        values |= {one.name: [given[one.name]]} if one.name in given else {}
+    form = {f"{_PREFIX}{name}": texts for name, texts in values.items()}
+    form |= {"opened": [filling.opened], _NAME: [given.get(_NAME, "")]}
+    return look_at(here, caller, filling, form)
+
+
+def look_at(here: Site, caller: Caller, filling: Filling, form: Sent) -> Filling:
     """What would come of what somebody filled in or wrote; with a test, where one is asked for."""
-    do = (sent.get("do") or [""])[0]
-    values = {name.removeprefix(_PREFIX): sent[name] for name in sent if name.startswith(_PREFIX)}
+    do = (form.get("do") or [""])[0]
+    values = {name.removeprefix(_PREFIX): form[name] for name in form if name.startswith(_PREFIX)}
     filling = replace(
         filling,
-        opened=(sent.get("opened") or [""])[0],
-        name=(sent.get(_NAME) or [filling.name])[0].strip() if filling.new else filling.name,
-        as_text="text" in sent,
+        opened=(form.get("opened") or [""])[0],
+        name=(form.get(_NAME) or [filling.name])[0].strip() if filling.new else filling.name,
+        as_text="text" in form,
         review=do in ("review", "test"),
     )
     texts = read(here.config)
@@ -223,7 +228,7 @@ def look_at(here: Site, caller: Caller, filling: Filling, sent: Sent) -> Filling
     if filling.new:
         filling = replace(filling, file=_file_to_check(filling, texts, named=not unnamed))
     try:
-        text, show = _filled(filling, texts, sent["text"][0] if filling.as_text else None, values)
+        text, show = _filled(filling, texts, form["text"][0] if filling.as_text else None, values)
     except ConfigError as error:
         return replace(filling, mistakes=(*unnamed, *error.mistakes), show=_typed(filling, values))
     proposal = propose(here.config, texts, {filling.file: text})
@@ -269,12 +274,6 @@ def _filled(
 
 def _typed(filling: Filling, values: Sent) -> Mapping[str, Shown]:
     return {one.name: filled(one, values) for one in _fields(filling.groups)}
-
-
-def _given(fields: Sequence[Group], given: Mapping[str, str]) -> dict[str, Shown]:
-    """What an address says of something new, where it says it of a field."""
-    every = (one for one in _fields(fields) if one.name in given)
-    return {one.name: filled(one, {one.name: [given[one.name]]}) for one in every}
 
 
 def _fields(fields: Sequence[Group]) -> list[Field]:

@@ -25,7 +25,7 @@ from dicomnode.errors import ConfigChanged, ConfigError, NotFound
 from dicomnode.logbook import standing
 from dicomnode.web.access import Administrator, Caller
 from dicomnode.web.configuration.changing import owed, save, standing_of
-from dicomnode.web.configuration.filling import Filling, Sent, look_at, open_file
+from dicomnode.web.configuration.filling import Filling, Sent, look_at, open_file, prefilled
 from dicomnode.web.live import live
 from dicomnode.web.rendering import is_of_script, page, part, text_of
 from dicomnode.web.site import Here, Site
@@ -84,9 +84,8 @@ def _standing(here: Site, caller: Caller) -> str:
 @router.get("/configuration/add/{kind}")
 def add(request: Request, here: Here, caller: Administrator, kind: str) -> HTMLResponse:
     """The form of a new peer or pipeline; what is known of it may stand in the address."""
-    if kind not in KINDS:
-        raise NotFound(f"there are no {kind} in a configuration")
-    filling = open_file(here, kind, "", given=request.query_params)
+    given = request.query_params
+    filling = prefilled(here, caller, kind, given) if given else open_file(here, kind, "")
     return page(request, "configuration_file.html", caller, **filling.values())
 
 
@@ -95,8 +94,6 @@ def try_new(
     request: Request, here: Here, caller: Administrator, kind: str, form: Filled
 ) -> HTMLResponse:
     """What a new file would be."""
-    if kind not in KINDS:
-        raise NotFound(f"there are no {kind} in a configuration")
     return _looked(request, here, caller, open_file(here, kind, ""), form)
 
 

@@ -94,6 +94,8 @@ def test_a_new_peer_needs_a_name_that_is_free(site: Site, browser: TestClient) -
     filled = form(page, port="104")
     assert filled["v.ae_title"] == ["XRAY1"]
     assert filled["v.may_send"] == ["yes"]
+    assert "<ins>+ae_title = &#34;XRAY1&#34;</ins>" in page, "what comes of it is there at once"
+    assert "Still to fill in:" in page
 
     def answer(name: str) -> str:
         return browser.post(path, data=filled | {"name": [name], "do": ["review"]}).text
