@@ -187,6 +187,8 @@ def _read(
         mistakes.append(Mistake(file=path, line=line, problem="is not UTF-8 text"))
     except tomllib.TOMLDecodeError as error:
         mistakes.append(_not_toml(path, error))
+    except RecursionError:
+        mistakes.append(Mistake(file=path, problem="nests lists or tables too deeply"))
     else:
         try:
             return model.model_validate(source.table, context=known)

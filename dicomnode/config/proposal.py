@@ -91,7 +91,7 @@ def said(text: str) -> dict[str, object]:
     """What a file says, unchecked; nothing where it is no TOML."""
     try:
         return tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n"))
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):  # the same mistakes as `check` tells
         return {}
 
 

@@ -393,3 +393,11 @@ def test_no_mistake_is_told_in_the_words_of_a_library(tmp_path: Path, value: str
 
     assert len(told) > 10
     assert [words for words in told if re.search(r"[Ii]nput|valid|parse|instance", words)] == []
+
+
+def test_lists_beyond_any_depth_are_a_mistake_of_that_file(tmp_path: Path) -> None:
+    folder = write(tmp_path, peers_deep="a = " + "[" * 20_000 + "]" * 20_000)
+
+    mistake = only(folder)
+    assert mistake.file == folder / "peers" / "deep.toml"
+    assert mistake.problem == "nests lists or tables too deeply"
