@@ -19,6 +19,7 @@ from dicomnode.logbook import audit
 from dicomnode.people import keys, sessions
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Connection
+from dicomnode.web.asked import demand_known
 from dicomnode.web.site import Here, Site
 
 __all__ = [
@@ -85,6 +86,7 @@ def _needs(role: Role) -> Callable[..., Awaitable[Caller]]:
         if not caller.role.covers(role):
             await run_in_threadpool(_note_refused, request, here, caller)
             raise HTTPException(403, f"this needs the role {role}; you are a {caller.role}")
+        demand_known(request)
         return caller
 
     return check
@@ -119,9 +121,9 @@ async def _demand_token(request: Request, caller: Caller) -> None:
 
 def who(request: Request, here: Site) -> Caller | None:
     """Who sends a request; None where nobody is logged in."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return _with_key(request, here, key.strip())
+    sent = _key_of(request)
+    if sent is not None:
+        return _with_key(request, here, sent)
     key = request.cookies.get(cookie_name(request), "")
     if not key:
         return None
@@ -134,6 +136,12 @@ def who(request: Request, here: Site) -> Caller | None:
             sessions.touch(tx, key, now=here.now())
     user = found.user
     return Caller(name=user.name, role=user.role, address=_address(request), csrf=found.csrf)
+
+
+def _key_of(request: Request) -> str | None:
+    """The key that a script sends; None where it sends none."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
 
 
 def _is_unasked(request: Request) -> bool:
@@ -162,6 +170,8 @@ def _log_in(request: Request) -> HTTPException:
         there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return HTTPException(303, headers={"location": f"/login?to={quote(there, safe='')}"})
     words = "log in, or send a key: Authorization: Bearer KEY"
+    if _key_of(request):
+        words = "this key is not known: it was revoked, has expired, or is not whole; make another"
     return HTTPException(401, words, {"www-authenticate": "Bearer"})
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from dicomnode.people import accounts, sessions
+from dicomnode.people import accounts, keys, sessions
 from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.access import COOKIE
@@ -101,3 +101,44 @@ def test_a_number_that_no_database_counts_to_is_refused(site: Site, path: str) -
 def test_so_it_is_in_an_address_and_in_a_form(site: Site, method: str, path: str) -> None:
     sent = {"act": "retry", "job": str(2**63), "sure": "true"} if method == "POST" else None
     assert client(site).request(method, path, data=sent).status_code == 422
+
+
+def key_of(site: Site) -> str:
+    with site.database.transaction() as tx:
+        ada = accounts.demand(tx, "ada")
+        return keys.make(tx, ada, "a test", Role.VIEWER, None, now=site.now())
+
+
+def test_a_key_that_opens_nothing_is_told_apart_from_none(site: Site) -> None:
+    script = nobody(site)
+    key = key_of(site)
+    assert script.get("/api/me", headers={"authorization": f"Bearer {key}"}).status_code == 200
+    for wrong in (key[:-1], "guess"):
+        answer = script.get("/api/me", headers={"authorization": f"Bearer {wrong}"})
+        assert answer.status_code == 401
+        assert answer.json()["problem"].startswith("this key is not known: it was revoked,")
+        assert wrong not in answer.text
+    assert script.get("/api/me").json()["problem"].startswith("log in, or send a key")
+
+
+@pytest.mark.parametrize(
+    ("path", "takes"),
+    [
+        ("studies", "it takes accession_number, after, calling_ae,"),
+        ("studies.csv", "it takes accession_number, calling_ae,"),
+        ("models", "it takes none"),
+    ],
+)
+def test_a_parameter_that_there_is_not_is_refused_and_not_repeated(
+    site: Site, path: str, takes: str
+) -> None:
+    viewer = client(site, Role.VIEWER)
+    answer = viewer.get(f"/api/{path}?SYN-0001=1")
+    assert answer.status_code == 422
+    assert takes in answer.json()["problem"]
+    assert "SYN-0001" not in answer.text
+    assert viewer.get(f"/api/{path}").status_code == 200
+
+
+def test_a_stranger_is_told_no_parameters(site: Site) -> None:
+    assert nobody(site).get("/api/studies?bogus=1").status_code == 401
