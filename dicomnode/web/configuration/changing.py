@@ -20,8 +20,9 @@ from dicomnode.logbook import configurations, standing
 from dicomnode.web.access import Caller, note
 from dicomnode.web.configuration.installed import installed_models
 from dicomnode.web.configuration.trying import Tried, try_rules
+from dicomnode.web.monitoring.peers import Health, health_of
 from dicomnode.web.site import Site
-from dicomnode.worklist import outbox
+from dicomnode.worklist import outbox, overview
 from dicomnode.worklist.recent import recent
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "known",
     "our_title",
     "owed",
+    "peers_now",
     "save",
     "standing_of",
     "try_pipeline",
@@ -75,6 +77,15 @@ def standing_of(here: Site, texts: Texts) -> Standing:
         return Standing(node=None, running=False, in_force=False)
     running = here.now() - node.seen_at < _ALIVE
     return Standing(node=node, running=running, in_force=node.digest == digest_of(texts))
+
+
+def peers_now(here: Site, texts: Texts) -> dict[str, Health]:
+    """How each peer of the files stands, by its name; what is in force says whom the node calls."""
+    settings = here.settings()
+    in_force = {name: peer.ae_title for name, peer in settings.peers.items()}
+    titles = {name: in_force.get(name, "") for name in names_of(texts, "peers")}
+    with here.database.reading() as tx:
+        return health_of(overview.peers(tx, titles), settings.called)
 
 
 def counts_after_restart(key: str) -> bool:

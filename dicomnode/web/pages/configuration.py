@@ -22,9 +22,8 @@ from dicomnode.config.proposal import (
     said,
 )
 from dicomnode.errors import ConfigChanged, ConfigError, NotFound
-from dicomnode.logbook import standing
 from dicomnode.web.access import Administrator, Caller
-from dicomnode.web.configuration.changing import owed, save, standing_of
+from dicomnode.web.configuration.changing import owed, peers_now, save, standing_of
 from dicomnode.web.configuration.filling import Filling, Sent, look_at, open_file, prefilled
 from dicomnode.web.live import live
 from dicomnode.web.rendering import is_of_script, page, part, text_of
@@ -50,8 +49,6 @@ def overview(request: Request, here: Here, caller: Administrator, saved: str = "
     texts = read(here.config)
     tables = {file: said(text) for file, text in texts.items()}
     pipelines = {name: tables[f"pipelines/{name}.toml"] for name in names_of(texts, "pipelines")}
-    with here.database.reading() as tx:
-        health = standing.peers(tx)
     return page(
         request,
         "configuration.html",
@@ -60,7 +57,7 @@ def overview(request: Request, here: Here, caller: Administrator, saved: str = "
         peers={name: tables[f"peers/{name}.toml"] for name in names_of(texts, "peers")},
         pipelines=pipelines,
         cards=here.shelf(),
-        health=health,
+        health=peers_now(here, texts),
         mistakes=mistakes_of(here.config, texts),
         folder=here.config,
         unwritable=unwritable(here.config),
@@ -252,7 +249,16 @@ def _file(
     request: Request, here: Site, caller: Caller, kind: str, name: str, shown: str, saved: str
 ) -> HTMLResponse:
     filling = open_file(here, kind, name, as_text=shown == "text")
-    values = filling.values() | {"saved": saved}
+    return _whole(request, here, caller, filling, saved)
+
+
+def _whole(
+    request: Request, here: Site, caller: Caller, filling: Filling, saved: str = ""
+) -> HTMLResponse:
+    """A file's page; a peer's says how it stands."""
+    is_peer = filling.kind == "peers" and not filling.new
+    health = peers_now(here, read(here.config)).get(filling.name) if is_peer else None
+    values = filling.values() | {"saved": saved, "health": health}
     return page(request, "configuration_file.html", caller, **values)
 
 
@@ -264,4 +270,4 @@ def _looked(
     looked = look_at(here, caller, filling, sent)
     if is_of_script(request):
         return part("configuration_look.html", caller, looked.values())
-    return page(request, "configuration_file.html", caller, **looked.values())
+    return _whole(request, here, caller, looked)

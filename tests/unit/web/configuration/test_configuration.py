@@ -7,11 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dicomnode.config.load import digest_of, load, read
-from dicomnode.logbook import configurations
+from dicomnode.logbook import configurations, standing
 from dicomnode.people.accounts import Role
 from dicomnode.web.site import Site
 from tests.web import client
 from tests.web_forms import PACS, confirm, form, hidden, look, pacs_file, trail
+from tests.worklist import NOW
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
@@ -33,6 +34,25 @@ def test_the_page_tells_what_there_is_and_what_is_wrong(site: Site, browser: Tes
     assert "The files are wrong." in page
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
+
+
+def test_a_peer_stands_as_today_says(site: Site, browser: TestClient) -> None:
+    (site.config / "peers" / "ct.toml").write_text(
+        'ae_title = "CT"\nhost = "127.0.0.1"\nport = 104\nmay_send = true\n'
+    )
+    assert "not asked yet" in browser.get("/configuration/peers/pacs").text
+    with site.database.transaction() as tx:
+        for peer in ("ct", "pacs"):
+            standing.echoed(tx, peer, "nothing listens", now=NOW)
+    words = {"pacs": "does not hear us", "ct": "only sends to us"}
+    for path in ("/configuration", "/"):
+        page = browser.get(path).text
+        assert {name: page.count(f">{each}</span>") for name, each in words.items()} == {
+            "pacs": 1,
+            "ct": 1 if path == "/configuration" else 0,  # not in force yet
+        }
+    for name, each in words.items():
+        assert f">{each}</span>" in browser.get(f"/configuration/peers/{name}").text
 
 
 def test_where_nothing_can_be_saved_it_is_said_before(
