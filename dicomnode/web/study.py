@@ -16,6 +16,8 @@ from dicomnode.records import (
     State,
 )
 from dicomnode.storage.database import Connection
+from dicomnode.web.held import Held
+from dicomnode.web.held import look as look_at_held
 from dicomnode.web.site import Site
 from dicomnode.web.story import Moment, tell
 from dicomnode.worklist import commitments, dossier, jobs, outbox, results
@@ -63,6 +65,7 @@ class StudyView:
     study: Study
     jobs: Sequence[JobView]
     story: Sequence[Moment]
+    held: Held | None  #: who is named by which image, where a job is held
 
 
 def read(here: Site, tx: Connection, study_uid: str) -> StudyView:
@@ -77,7 +80,15 @@ def read(here: Site, tx: Connection, study_uid: str) -> StudyView:
     confirmed = commitments.confirmed(tx, [job.id for job in found])
     views = [_view(here, tx, job, made, confirmed, found, study) for job in found]
     told = tell(tx, study_uid, [job.id for job in found])
-    return StudyView(study=study, jobs=views, story=told)
+    return StudyView(study=study, jobs=views, story=told, held=_held(here, tx, views))
+
+
+def _held(here: Site, tx: Connection, views: Sequence[JobView]) -> Held | None:
+    held = next((each.job for each in views if each.job.state is State.HELD), None)
+    if held is None:
+        return None
+    images = jobs.study_images(tx, held.study_uid)
+    return look_at_held(here.store, held.study_uid, tuple(ref.sop_instance_uid for ref in images))
 
 
 def size_bytes(here: Site, study_uid: str) -> int:
@@ -176,7 +187,7 @@ def _possible(job: Job, study: Study, *, newest: bool, sends: bool) -> Iterator[
         yield "hurry"
     if study.removed_at is not None:
         return
-    if newest and job.state not in OPEN | {State.DELIVERED}:
+    if newest and job.state not in OPEN | {State.DELIVERED, State.HELD}:
         yield "retry"
     if sends:
         yield "resend"

@@ -164,6 +164,7 @@ def _values(here: Site, view: StudyView) -> dict[str, object]:
         "pipelines": {name: rules for name, rules in settings.pipelines.items() if rules.enabled},
         "models": installed_models(settings.node.classify.models),
         "cards": here.shelf(),
+        "conflict": settings.node.receive.conflict,
         "names": kinds.NAMES,
         "done": [],
     }

@@ -6,7 +6,7 @@ import pytest
 from pydicom import Dataset
 
 from dicomnode.dicom.attributes import read_header
-from dicomnode.dicom.patient import disagreement
+from dicomnode.dicom.patient import differences, disagreement
 from tests.factories import make_dataset, write_part10
 
 SAME: dict[str, Any] = {
@@ -107,6 +107,17 @@ def test_a_name_is_the_same_in_every_character_set(
         files.append(path)
 
     assert disagreement(map(read_header, files)) == ""
+
+
+def test_values_are_told_apart_from_the_reason_with_the_images_that_have_them() -> None:
+    found = differences(
+        headers({"PatientID": ""}, {}, {"PatientName": "SYNTHETIC^ONE"}, {"PatientName": "A^B"})
+    )
+
+    assert [(each.attribute, each.values) for each in found] == [
+        ("PatientID", {"SYN-0001": [1, 2, 3], "": [0]}),
+        ("PatientName (alphabetic)", {"Synthetic^One": [0, 1, 2], "A^B": [3]}),
+    ]
 
 
 def test_nothing_disagrees_with_nothing() -> None:

@@ -20,6 +20,7 @@ from tests.worklist import (
     after,
     claim,
     enter,
+    failed_job,
     held_job,
     make_results,
     not_analysed_job,
@@ -89,7 +90,7 @@ def test_a_study_that_was_not_analysed_says_why(site: Site) -> None:
 
 def test_only_what_would_be_done_has_a_button(site: Site) -> None:
     with site.database.transaction() as tx:
-        held_job(tx)
+        failed_job(tx)
     assert 'value="retry"' in page(client(site, Role.OPERATOR), HERE)
     assert 'value="resend"' not in page(client(site, Role.OPERATOR), HERE)
     assert "<button name" not in page(client(site, Role.VIEWER), HERE)
