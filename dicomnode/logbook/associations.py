@@ -16,7 +16,18 @@ from dicomnode.logbook.tables import associations
 from dicomnode.records import Visit, VisitState
 from dicomnode.storage.database import Connection
 
-__all__ = ["KEPT", "MOST", "Ended", "Group", "Search", "forget", "listed", "troubles", "write"]
+__all__ = [
+    "KEPT",
+    "MOST",
+    "Ended",
+    "Group",
+    "Search",
+    "forget",
+    "listed",
+    "newest_of",
+    "troubles",
+    "write",
+]
 
 KEPT = timedelta(days=30)
 MOST = 100_000  #: rows that are kept
@@ -80,6 +91,17 @@ def listed(
     for condition in _conditions(search or Search()):
         wanted = wanted.where(condition)
     return [_ended(row) for row in tx.execute(wanted).mappings()]
+
+
+def newest_of(tx: Connection, calling_ae: str, address: str, trouble: Trouble) -> Ended | None:
+    """The newest row of a caller, exactly as it called, with this trouble."""
+    wanted = sa.select(associations).where(
+        associations.c.calling_ae == calling_ae,
+        associations.c.address == address,
+        associations.c.cause == trouble,
+    )
+    row = tx.execute(wanted.order_by(associations.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else _ended(row)
 
 
 def troubles(tx: Connection, *, since: datetime, limit: int = 50) -> list[Group]:

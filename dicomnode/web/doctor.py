@@ -4,15 +4,17 @@ A pure function of what was noted of it and of what is configured now: where som
 since, that is said. Names between backticks are what people type somewhere.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from urllib.parse import quote, urlencode
 
+from pydantic import TypeAdapter, ValidationError
 from pydicom.config import IGNORE
 from pydicom.uid import UID
 
+from dicomnode.config.fields import AETitle
+from dicomnode.config.peers import name_for
 from dicomnode.dicom.sop_classes import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from dicomnode.errors import Trouble
 from dicomnode.records import Peer, Visit, VisitState
@@ -20,7 +22,7 @@ from dicomnode.web.remedies import OBJECTS, PLAIN
 
 __all__ = ["Advice", "Place", "advise"]
 
-_PORT = "104"  #: where a caller listens is not known; this is DICOM's own (PS3.8 section 9.1.1)
+_TITLE: TypeAdapter[str] = TypeAdapter(AETitle)
 _MOST_NAMED = 4  #: SOP Classes, and transfer syntaxes of each
 
 
@@ -40,6 +42,7 @@ class Advice:
     fix: str = ""  #: empty where there is nothing to be done
     link: str = ""  #: the page on which an administrator does it
     link_words: str = ""
+    adds: str = ""  #: the AE title of who becomes a peer that may send by one click
     mended: bool = False  #: it would go well now
     harmless: bool = False  #: nobody has to look at it
 
@@ -96,9 +99,9 @@ def _calling(visit: Visit, place: Place) -> Advice:
         reason += f"; `{meant}` is, and upper and lower case count"
     elif meant:
         reason += f"; is it `{meant}`?"
-    name = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")  # as its file may be called
-    given = {"name": name, "ae_title": title, "host": visit.address, "port": _PORT}
-    given["may_send"] = "on"
+    name = name_for(title, place.peers)
+    given = {"name": name, "ae_title": title, "host": visit.address, "may_send": "on"}
+    adds = title if visit.address and _is_title(title) else ""
     return Advice(
         reason=reason,
         fix=(
@@ -106,8 +109,17 @@ def _calling(visit: Visit, place: Place) -> Advice:
             + (f"; or set its own AE title to `{meant}`." if meant else ".")
         ),
         link=f"/configuration/add/peers?{urlencode(given)}",
-        link_words="Add it as a peer",
+        link_words="Look first" if adds else "Add it as a peer",
+        adds=adds,
     )
+
+
+def _is_title(text: str) -> bool:
+    """Can a peer have this AE title, exactly so?"""
+    try:
+        return _TITLE.validate_python(text) == text
+    except ValidationError:
+        return False
 
 
 def _tick(known: Peer) -> Advice:

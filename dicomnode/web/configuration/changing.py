@@ -28,6 +28,7 @@ from dicomnode.worklist.recent import recent
 __all__ = [
     "Standing",
     "Version",
+    "before_now",
     "counts_after_restart",
     "going_back",
     "history",
@@ -163,6 +164,13 @@ def history(here: Site, *, before: int = 0, limit: int = 50) -> tuple[list[Versi
     pairs = zip(found, [*found[1:], None], strict=False)
     versions = [_version(one, older) for one, older in pairs]
     return versions[:limit], len(found) > limit
+
+
+def before_now(here: Site, texts: Texts) -> int:
+    """The number of the version before the files as they are, to go back to; 0: none is known."""
+    with here.database.reading() as tx:
+        found = configurations.listed(tx, limit=2)
+    return found[1].id if len(found) > 1 and found[0].digest == digest_of(texts) else 0
 
 
 def version(here: Site, number: int) -> Version:

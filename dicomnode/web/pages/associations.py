@@ -1,12 +1,15 @@
 """Who came and what became of it, with what to do about what went wrong."""
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from dicomnode.logbook.associations import Search
-from dicomnode.web.access import Caller, Viewer
+from dicomnode.web.access import Administrator, Caller, Viewer
 from dicomnode.web.asked import Before, query_of
 from dicomnode.web.associations import Wanted, look, troubles
+from dicomnode.web.configuration.adding import add_caller
 from dicomnode.web.live import live
 from dicomnode.web.rendering import page, text_of
 from dicomnode.web.site import Here, Site
@@ -30,6 +33,18 @@ def table(
     values = _found(here, wanted, before)
     wrong = [] if before else troubles(here)
     return page(request, "associations.html", caller, troubles=wrong, **values)
+
+
+@router.post("/associations/peer")
+def add(
+    here: Here,
+    caller: Administrator,
+    ae_title: Annotated[str, Form()],
+    address: Annotated[str, Form()],
+) -> RedirectResponse:
+    """Make who was refused as unknown a peer that may send."""
+    name = add_caller(here, caller, ae_title, address)
+    return RedirectResponse(f"/configuration/peers/{name}?saved=added", 303)
 
 
 @router.get("/associations/live")

@@ -23,7 +23,7 @@ from dicomnode.config.proposal import (
 )
 from dicomnode.errors import ConfigChanged, ConfigError, NotFound
 from dicomnode.web.access import Administrator, Caller
-from dicomnode.web.configuration.changing import owed, peers_now, save, standing_of
+from dicomnode.web.configuration.changing import before_now, owed, peers_now, save, standing_of
 from dicomnode.web.configuration.filling import Filling, Sent, look_at, open_file, prefilled
 from dicomnode.web.live import live
 from dicomnode.web.rendering import is_of_script, page, part, text_of
@@ -256,9 +256,11 @@ def _whole(
     request: Request, here: Site, caller: Caller, filling: Filling, saved: str = ""
 ) -> HTMLResponse:
     """A file's page; a peer's says how it stands."""
+    texts = read(here.config)
     is_peer = filling.kind == "peers" and not filling.new
-    health = peers_now(here, read(here.config)).get(filling.name) if is_peer else None
-    values = filling.values() | {"saved": saved, "health": health}
+    health = peers_now(here, texts).get(filling.name) if is_peer else None
+    undo = before_now(here, texts) if saved else 0
+    values = filling.values() | {"saved": saved, "health": health, "undo": undo}
     return page(request, "configuration_file.html", caller, **values)
 
 

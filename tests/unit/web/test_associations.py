@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.config.load import load
 from dicomnode.errors import Trouble
-from dicomnode.logbook import associations
+from dicomnode.logbook import associations, audit, configurations
 from dicomnode.logbook.associations import Ended
 from dicomnode.people.accounts import Role
 from dicomnode.records import Visit, VisitState
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
 from tests.web import client, make_site, nobody
+from tests.web_forms import confirm
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -67,11 +69,67 @@ def test_what_went_wrong_earlier_is_only_in_the_list(site: Site) -> None:
     assert "did the sender mean" in text
 
 
+def added(site: Site, ae_title: str, address: str = "10.0.0.7") -> tuple[int, str]:
+    """The status, and the page that the click leads to."""
+    data = {"ae_title": ae_title, "address": address}
+    answer = client(site).post("/associations/peer", data=data)
+    return answer.status_code, answer.headers.get("location", "")
+
+
 def test_an_administrator_adds_a_peer_by_one_click_and_a_viewer_does_not(site: Site) -> None:
     put(site, Trouble.CALLING_AE, calling_ae="NEW")
-    link = "/configuration/add/peers?name=new&ae_title=NEW&host=10.0.0.7&port=104&may_send=on"
-    assert link in page(site)
-    assert link not in page(site, role=Role.VIEWER)
+    button = "Add NEW as a peer that may send"
+    assert button in page(site)
+    assert button not in page(site, role=Role.OPERATOR)
+    for role in (Role.VIEWER, Role.OPERATOR):
+        data = {"ae_title": "NEW", "address": "10.0.0.7"}
+        assert client(site, role).post("/associations/peer", data=data).status_code == 403
+
+    assert added(site, "NEW") == (303, "/configuration/peers/new?saved=added")
+
+    peer = load(site.config).peers["new"]
+    assert (peer.ae_title, peer.host, peer.port, peer.may_send) == ("NEW", "10.0.0.7", 0, True)
+    text = (site.config / "peers" / "new.toml").read_text()
+    since = "its association of 2026-03-01 11:00:00 UTC"
+    assert f"# Added from {since}, refused as unknown.\n" in text
+    assert "# May it send images to us?" in text, "the file is commented like any other"
+    with site.database.reading() as tx:
+        newest = configurations.newest(tx)
+        _, deed = audit.listed(tx)[0]
+    assert newest is not None
+    assert (newest.user, newest.note) == ("administrator", f"added from {since}")
+    assert (deed.user, deed.action) == ("administrator", "configuration.saved")
+    assert added(site, "NEW") == (303, "/configuration/peers/new?saved=added")
+    assert set(load(site.config).peers) == {"pacs", "new"}, "a second click adds nothing"
+
+
+def test_a_peer_that_was_added_is_taken_back(site: Site) -> None:
+    put(site, Trouble.CALLING_AE, calling_ae="NEW")
+    browser = client(site)
+    told = browser.get(added(site, "NEW")[1]).text
+    assert "Added: <code>NEW</code> may send" in told
+    number = told.split('href="/configuration/history/')[1].split('"')[0]
+    assert confirm(browser, browser.get(f"/configuration/history/{number}").text) == 303
+    assert set(load(site.config).peers) == {"pacs"}
+
+
+def test_a_caller_gets_a_name_that_no_file_has(site: Site) -> None:
+    put(site, Trouble.CALLING_AE, calling_ae="Pacs")
+    assert added(site, "Pacs") == (303, "/configuration/peers/pacs_2?saved=added")
+
+
+def test_nobody_is_added_who_was_not_refused_as_unknown(site: Site) -> None:
+    put(site, Trouble.CALLED_AE, calling_ae="NEW")
+    put(site, Trouble.CALLING_AE, calling_ae="OTHER")
+    assert added(site, "NEW") == (404, "")
+    assert added(site, "OTHER", "10.0.0.8") == (404, "")
+    assert added(site, "other") == (404, "")
+
+
+def test_who_looks_first_sees_the_form_filled_in(site: Site) -> None:
+    put(site, Trouble.CALLING_AE, calling_ae="NEW")
+    link = "/configuration/add/peers?name=new&ae_title=NEW&host=10.0.0.7&may_send=on"
+    assert f'href="{link}">Look first' in page(site)
     form = client(site).get(link).text
     assert 'value="NEW"' in form
     assert 'value="10.0.0.7"' in form

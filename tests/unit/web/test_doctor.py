@@ -89,10 +89,22 @@ def test_a_stranger_who_calls_another_has_two_things_to_mend() -> None:
 def test_an_unknown_caller_is_one_click_from_being_a_peer() -> None:
     advice = ask(Trouble.CALLING_AE, calling_ae="X RAY&1")
     assert advice.reason == "calling AE `X RAY&1` is no peer"
+    assert advice.adds == "X RAY&1"
     assert advice.link == (
-        "/configuration/add/peers"
-        "?name=x_ray_1&ae_title=X+RAY%261&host=10.0.0.7&port=104&may_send=on"
+        "/configuration/add/peers?name=x_ray_1&ae_title=X+RAY%261&host=10.0.0.7&may_send=on"
     )
+    assert advice.link_words == "Look first"
+
+
+@pytest.mark.parametrize("odd", [{"calling_ae": "A\\B"}, {"calling_ae": "MR7", "address": ""}])
+def test_who_cannot_be_a_peer_as_it_called_has_to_be_looked_at(odd: dict[str, str]) -> None:
+    advice = ask(Trouble.CALLING_AE, **odd)
+    assert (advice.adds, advice.link_words) == ("", "Add it as a peer")
+
+
+def test_a_caller_whose_name_is_taken_is_given_another() -> None:
+    assert "?name=ct1&" in ask(Trouble.CALLING_AE, calling_ae="ct1").link
+    assert "?name=ct_2&" in ask(Trouble.CALLING_AE, calling_ae="CT").link
 
 
 @pytest.mark.parametrize(
