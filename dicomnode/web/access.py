@@ -21,6 +21,7 @@ from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Connection
 from dicomnode.web.asked import demand_known
 from dicomnode.web.site import Here, Site
+from dicomnode.worklist import dossier
 
 __all__ = [
     "ACCESS",
@@ -32,6 +33,7 @@ __all__ = [
     "Viewer",
     "cookie_name",
     "note",
+    "note_study",
     "session_limits",
     "stranger",
     "who",
@@ -207,6 +209,14 @@ def note(
         detail=detail,
     )
     audit.note(tx, deed)
+
+
+def note_study(
+    tx: Connection, here: Site, caller: Caller, action: str, study_uid: str, detail: str = ""
+) -> None:
+    """The same of what was done with a study, with its patient."""
+    whose = dossier.patient_id(tx, study_uid)
+    note(tx, here, caller, action, study_uid=study_uid, patient_id=whose, detail=detail)
 
 
 def _anyone(request: Request) -> None:

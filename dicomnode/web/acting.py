@@ -11,10 +11,10 @@ from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.errors import LeaseLost, NotFound, WrongStep
 from dicomnode.records import Job, ResultKind
 from dicomnode.storage.database import Connection
-from dicomnode.web.access import Caller, note
+from dicomnode.web.access import Caller, note_study
 from dicomnode.web.configuration.installed import installed_models
 from dicomnode.web.site import Site
-from dicomnode.worklist import by_hand, dossier, jobs, outbox, results
+from dicomnode.worklist import by_hand, jobs, outbox, results
 
 __all__ = ["MOST", "Done", "cancel", "in_words", "process", "raise_priority", "resend", "retry"]
 
@@ -118,7 +118,7 @@ def _one(here: Site, caller: Caller, action: str, job_id: int, act: _Act, detail
             study_uid = job.study_uid
             now = act(tx, job)
             words = f"job {now.id} {detail}".strip()
-            _note(tx, here, caller, action, study_uid, words)
+            note_study(tx, here, caller, action, study_uid, words)
     except (LeaseLost, NotFound, WrongStep) as error:
         return Done(job_id=job_id, study_uid=study_uid, done=False, words=_plainly(error))
     return _done(now)
@@ -148,7 +148,7 @@ def _process(here: Site, caller: Caller, study_uid: str, wish: _Wish) -> Done:
                 model=wish.model,
             )
             words = f"job {job.id} by {wish}"
-            _note(tx, here, caller, "study.processed", study_uid, words)
+            note_study(tx, here, caller, "study.processed", study_uid, words)
     except (LeaseLost, NotFound, WrongStep) as error:
         return Done(job_id=None, study_uid=study_uid, done=False, words=_plainly(error))
     return _done(job)
@@ -163,13 +163,6 @@ def _done(job: Job) -> Done:
 def _plainly(error: Exception) -> str:
     """Without the command that a person at the page does not need."""
     return str(error).partition("; `dicomnode")[0]
-
-
-def _note(
-    tx: Connection, here: Site, caller: Caller, action: str, study_uid: str, detail: str
-) -> None:
-    whose = dossier.patient_id(tx, study_uid)
-    note(tx, here, caller, action, study_uid=study_uid, patient_id=whose, detail=detail)
 
 
 def _usable(here: Site, pipeline: str) -> PipelineSettings:

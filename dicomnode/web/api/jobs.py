@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from dicomnode.errors import Cause, WrongStep
 from dicomnode.records import Job, State
 from dicomnode.web import acting
-from dicomnode.web.access import Caller, Operator, Viewer, note
+from dicomnode.web.access import Caller, Operator, Viewer, note_study
 from dicomnode.web.acting import Done
 from dicomnode.web.asked import LARGEST, Number
 from dicomnode.web.site import Here, Site
-from dicomnode.worklist import dossier, jobs
+from dicomnode.worklist import jobs
 
 __all__ = ["Action", "Actions", "Became", "JobFacts", "Raise", "To", "facts_of", "router"]
 
@@ -99,8 +99,7 @@ def read_job(here: Here, caller: Viewer, job_id: Number) -> JobFacts:
     """How far it is. Noted in the audit trail."""
     with here.database.transaction() as tx:
         job = jobs.get(tx, job_id)
-        whose = dossier.patient_id(tx, job.study_uid)
-        note(tx, here, caller, "study.seen", study_uid=job.study_uid, patient_id=whose)
+        note_study(tx, here, caller, "study.seen", job.study_uid)
     return facts_of(job)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
 from dicomnode.errors import NotAnalysable, NotFound
-from dicomnode.web.access import Caller, Viewer, note
+from dicomnode.web.access import Caller, Viewer, note_study
 from dicomnode.web.site import Here, Site
 from dicomnode.web.uids import InPath
 from dicomnode.worklist import dossier
@@ -59,8 +59,7 @@ def _note_first(here: Site, caller: Caller, found: Object) -> None:
     uid = found.ref.study_uid
     if here.seen.is_new(caller.name, uid, now=here.now()):
         with here.database.transaction() as tx:
-            whose = dossier.patient_id(tx, uid)
-            note(tx, here, caller, "study.seen", study_uid=uid, patient_id=whose, detail="picture")
+            note_study(tx, here, caller, "study.seen", uid, "picture")
 
 
 def _in_its_place(request: Request, problem: str) -> Response:

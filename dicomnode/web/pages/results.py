@@ -8,7 +8,7 @@ from pydicom import Dataset, dcmread
 
 from dicomnode.errors import NotFound
 from dicomnode.records import ResultKind
-from dicomnode.web.access import Caller, Viewer, note
+from dicomnode.web.access import Caller, Viewer, note_study
 from dicomnode.web.rendering import page
 from dicomnode.web.showing import kinds
 from dicomnode.web.showing.overlays import stacks
@@ -96,8 +96,6 @@ def _read(path: Path) -> Dataset:
 
 
 def _note(here: Site, caller: Caller, found: Object, action: str) -> None:
-    uid = found.ref.study_uid
+    detail = f"{found.kind} {found.ref.sop_instance_uid}"
     with here.database.transaction() as tx:
-        whose = dossier.patient_id(tx, uid)
-        detail = f"{found.kind} {found.ref.sop_instance_uid}"
-        note(tx, here, caller, action, study_uid=uid, patient_id=whose, detail=detail)
+        note_study(tx, here, caller, action, found.ref.study_uid, detail)
