@@ -15,7 +15,7 @@ from dicomnode.storage.database import Connection
 from dicomnode.worklist import history, outbox, results
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.jobs import move
-from dicomnode.worklist.states import OPEN
+from dicomnode.worklist.states import MOVES, OPEN
 from dicomnode.worklist.tables import instances, jobs, matches, studies
 
 __all__ = ["cancel", "hurry", "next_place", "process", "resend", "retry"]
@@ -60,6 +60,8 @@ def cancel(tx: Connection, job_id: int, *, now: datetime, by: str = "hand") -> J
         WrongStep: it has already ended.
     """
     job = _jobs.get(tx, job_id, lock=True)
+    if State.CANCELLED not in MOVES[job.state]:
+        raise WrongStep(f"job {job.id} is {job.state}; there is nothing to cancel")
     words = f"cancelled by {by}"
     move(tx, job, State.CANCELLED, now=now, detail=words, values={"reason": words})
     outbox.cancel(tx, job, now=now)

@@ -185,7 +185,7 @@ def test_who_cancels_a_job_that_was_just_delivered_is_told_so(database: Database
         capture, report = owed(tx)
         say(tx, capture, Verdict.STORED)
 
-    with pytest.raises(WrongStep, match="delivered cannot become cancelled"):
+    with pytest.raises(WrongStep, match="is delivered; there is nothing to cancel"):
         race(
             database,
             lambda tx: say(tx, report, Verdict.STORED),

@@ -91,6 +91,19 @@ def test_a_study_is_sent_again_with_a_keyboard_alone(there: Served, browser: Pag
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
 
 
+def test_where_no_job_is_ticked_nothing_is_asked(there: Served, browser: Page) -> None:
+    asked: list[str] = []
+    browser.on("dialog", lambda dialog: asked.append(dialog.message))
+    show(there, browser, "Worklist")
+    browser.get_by_role("button", name="Retry").click()
+    expect(browser.get_by_role("alert")).to_have_text("No job is ticked.")
+    assert asked == []
+    browser.get_by_role("checkbox", name="Job 1,").check()
+    browser.get_by_role("button", name="Retry").click()
+    expect(browser.get_by_text("job 1 is delivered; there is nothing to retry")).to_be_visible()
+    assert asked == ["Retry: 1 ticked?"]
+
+
 def tab_to(page: Page, name: str) -> None:
     """Tab until what has the focus is called so; and it must be seen where that is."""
     for _ in range(80):

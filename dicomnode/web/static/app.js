@@ -5,7 +5,8 @@
 //   <form data-into="part">               sent without loading; the answer goes into #part
 //   <form ... data-typing>                the same, while one types
 //   <p data-at="id">                      in such an answer: goes into #id until the next one
-//   <button data-ask="Cancel 3 jobs?">    asks before it sends; {ticked} is how many are ticked
+//   <button data-ask="Cancel: {ticked}?"> asks before it sends; {ticked} is how many are ticked, and
+//                                         where that is none the answer says so instead
 //   <input type="range" data-fades="id">  how much of #id is seen, 0 to 100
 //   <input type="checkbox" data-shows="id"> is #id seen? In full, or not at all; moves its slider
 //   <input type="checkbox" data-all="job"> ticks every checkbox of that name
@@ -116,8 +117,9 @@ async function send(form, button) {
 document.addEventListener("submit", (event) => {
   const { target: form, submitter } = event;
   const ticked = form.querySelectorAll("input[type=checkbox][name]:checked").length;
-  const question = (submitter?.dataset.ask ?? form.dataset.ask)?.replace("{ticked}", ticked);
-  if (question && !confirm(question)) return event.preventDefault();
+  const ask = submitter?.dataset.ask ?? form.dataset.ask;
+  const about = ask && (ticked > 0 || !ask.includes("{ticked}"));
+  if (about && !confirm(ask.replace("{ticked}", ticked))) return event.preventDefault();
   if (!form.dataset.into) return;
   event.preventDefault();
   clearTimeout(soon);

@@ -78,6 +78,13 @@ def test_a_job_is_cancelled_in_the_name_of_who_did_it(site: Site) -> None:
     assert (found.state, found.reason) == (State.CANCELLED, "cancelled by ada")
 
 
+def test_of_many_it_is_said_which_cannot_be_cancelled(site: Site) -> None:
+    numbers = [begun(site, delivered_job, study_uid=study_uid) for study_uid in ("1.2", "1.3")]
+    assert [each.words for each in acting.cancel(site, ADA, numbers)] == [
+        f"job {number} is delivered; there is nothing to cancel" for number in numbers
+    ]
+
+
 def test_results_go_again_to_peers_that_are_configured_and_to_no_others(site: Site) -> None:
     job = begun(site, undelivered_job, **ALL)
     (no_peer,) = acting.resend(site, ADA, [job], "gone")

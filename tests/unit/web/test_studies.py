@@ -75,6 +75,7 @@ def test_many_jobs_are_retried_at_once_and_what_could_not_is_said(site: Site) ->
     answer = client(site, Role.OPERATOR).post("/studies", data={"act": "retry", "job": [1, 2]})
     assert "1 done, 1 not" in answer.text
     assert "job 1 is delivered" in answer.text
+    assert "<small>job 1</small>" in answer.text  # which the list shows too
     with site.database.reading() as tx:
         assert jobs.get(tx, 2).state is State.READY
     assert actions(site)[0][0] == "job.retried"
