@@ -23,7 +23,7 @@ from dicomnode.cli.output import (
     print_table,
     say,
 )
-from dicomnode.config.load import load
+from dicomnode.config.load import load_right
 from dicomnode.logbook import audit
 from dicomnode.node.build import open_worklist
 from dicomnode.people import accounts
@@ -138,7 +138,7 @@ def _disable(name: str, config: Path, *, disabled: bool) -> None:
 @contextmanager
 def _accounts(config: Path) -> Iterator[Database]:
     """The node's database; made where there is none, as people come before the node runs."""
-    settings = load(config)
+    settings = load_right(config)
     database = open_worklist(settings)
     try:
         if not is_there(database):

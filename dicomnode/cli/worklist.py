@@ -22,7 +22,7 @@ from dicomnode.cli.output import (
     print_json,
     print_table,
 )
-from dicomnode.config.load import load
+from dicomnode.config.load import load_right
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.errors import NotFound
 from dicomnode.node.build import open_worklist
@@ -72,7 +72,7 @@ def list_jobs(
     with errors(), worklist(config) as database, database.reading() as tx:
         found = jobs.listed(tx, states=state or (), study_uid=study, limit=limit)
         confirmed = commitments.confirmed(tx, [job.id for job in found])
-        waits = _waits(tx, found, load(config).pipelines)
+        waits = _waits(tx, found, load_right(config).pipelines)
         totals = _totals(tx)
     if as_json:
         more = [{"confirmed": job.id in confirmed, "waits_for": waits.get(job.id)} for job in found]
@@ -114,7 +114,7 @@ def show(
         made = results.of_job(tx, job_id)
         owed = outbox.of_job(tx, job_id)
         confirmed = commitments.confirmed(tx, [job_id])
-        waits = _waits(tx, [job], load(config).pipelines)
+        waits = _waits(tx, [job], load_right(config).pipelines)
         events = history.of_study(tx, job.study_uid)
     if as_json:
         told = [
@@ -175,7 +175,7 @@ def cancel(job_id: JobArgument, config: ConfigOption = Path("ae_config")) -> Non
 @contextmanager
 def worklist(config: Path) -> Iterator[Database]:
     """The node's database, once the node has made it."""
-    database = open_worklist(load(config))
+    database = open_worklist(load_right(config))
     try:
         if not is_there(database):
             raise NotFound(

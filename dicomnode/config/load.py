@@ -24,7 +24,16 @@ from dicomnode.config.settings import NodeSettings
 from dicomnode.errors import ConfigError, Mistake
 from dicomnode.records import Peer
 
-__all__ = ["Settings", "check", "digest_of", "hand_over", "handed_over", "load", "read"]
+__all__ = [
+    "Settings",
+    "check",
+    "digest_of",
+    "hand_over",
+    "handed_over",
+    "load",
+    "load_right",
+    "read",
+]
 
 _Model = TypeVar("_Model", bound=Section)
 _FILES = ("node.toml", "peers/*.toml", "pipelines/*.toml")
@@ -58,6 +67,20 @@ def load(folder: Path) -> Settings:
     return check(folder, read(folder))
 
 
+def load_right(folder: Path) -> Settings:
+    """What is right: node.toml, and each other file that holds no mistake. For who can do without.
+
+    Raises:
+        ConfigError: the mistakes of node.toml, or there is none.
+    """
+    texts, unreadable = _texts(folder)
+    settings, mistakes = _checked(folder, texts)
+    if settings is None:
+        needed = (folder, folder / "node.toml")
+        raise ConfigError(*(each for each in (*unreadable, *mistakes) if each.file in needed))
+    return settings
+
+
 def read(folder: Path) -> dict[str, str]:
     """The texts of a configuration's files by name, such as `peers/pacs.toml`, byte for byte.
 
@@ -66,6 +89,14 @@ def read(folder: Path) -> dict[str, str]:
     Raises:
         ConfigError: there are files that cannot be read; it names these only.
     """
+    texts, mistakes = _texts(folder)
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return texts
+
+
+def _texts(folder: Path) -> tuple[dict[str, str], list[Mistake]]:
+    """The texts as `read` gives them, and which files cannot be read."""
     texts, mistakes = {}, []
     for path in sorted(path for files in _FILES for path in folder.glob(files)):
         if path.name.startswith("."):
@@ -75,9 +106,7 @@ def read(folder: Path) -> dict[str, str]:
             texts[path.relative_to(folder).as_posix()] = text
         except OSError as error:
             mistakes.append(Mistake(file=path, problem=f"cannot be read: {error.strerror}"))
-    if mistakes:
-        raise ConfigError(*mistakes)
-    return texts
+    return texts, mistakes
 
 
 def digest_of(files: Mapping[str, str]) -> str:
@@ -91,9 +120,17 @@ def check(folder: Path, files: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: it holds every mistake of every file.
     """
+    settings, mistakes = _checked(folder, files)
+    if mistakes or settings is None:
+        raise ConfigError(*sorted(mistakes, key=lambda m: (m.file, m.line or 0)))
+    return settings
+
+
+def _checked(folder: Path, files: Mapping[str, str]) -> tuple[Settings | None, list[Mistake]]:
+    """What is right of the texts, nothing where the node's is not; and every mistake."""
     if "node.toml" not in files:
         problem = "there is no node.toml here; `dicomnode init` writes a commented set of files"
-        raise ConfigError(Mistake(file=folder, problem=problem))
+        return None, [Mistake(file=folder, problem=problem)]
     mistakes: list[Mistake] = []
     node = _read(folder / "node.toml", files["node.toml"], NodeSettings, mistakes)
     peers = _read_all(folder, "peers", files, PeerSettings, mistakes)
@@ -103,14 +140,15 @@ def check(folder: Path, files: Mapping[str, str]) -> Settings:
         "senders": _senders(folder, peers, mistakes),
     }
     pipelines = _read_all(folder, "pipelines", files, PipelineSettings, mistakes, known)
-    if mistakes or node is None:
-        raise ConfigError(*sorted(mistakes, key=lambda m: (m.file, m.line or 0)))
-    return Settings(
+    if node is None:
+        return None, mistakes
+    settings = Settings(
         node=node,
         peers=MappingProxyType({name: read.peer(name) for name, read in peers.items() if read}),
         pipelines=MappingProxyType({name: read for name, read in pipelines.items() if read}),
         files=MappingProxyType(dict(files)),
     )
+    return settings, mistakes
 
 
 def hand_over(settings: Settings) -> bytes:

@@ -40,6 +40,18 @@ def confirm(worklist: Database, job_id: int, *, answered: bool = True) -> None:
             )
 
 
+@pytest.mark.parametrize("words", [["list"], ["show", "3"], ["retry", "3"], ["cancel", "5"]])
+def test_a_wrong_file_of_a_peer_stops_no_command(
+    words: list[str], config: Path, worklist: Database
+) -> None:
+    usual_jobs(worklist)
+    (config / "peers" / "broken.toml").write_text('port = "104\n')
+
+    result = call("worklist", *words, "--config", config)
+
+    assert result.exit_code == 0, result.output
+
+
 # --- list -----------------------------------------------------------------------------------
 
 

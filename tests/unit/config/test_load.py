@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dicomnode.config.fields import Section
-from dicomnode.config.load import load
+from dicomnode.config.load import load, load_right
 from dicomnode.config.peers import PeerSettings
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.config.settings import NodeSettings
@@ -286,6 +286,30 @@ def test_a_file_name_that_is_no_name_is_refused(tmp_path: Path) -> None:
 
     assert mistake.file.name == "x ray.toml"
     assert mistake.problem.startswith("the file's name: a name has 1 to 64 letters")
+
+
+def test_what_is_right_is_loaded_beside_what_is_wrong(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        peers_broken="port = ",
+        peers_ris=PACS.replace("ORTHANC", "RIS"),
+        pipelines_lost='destinations = ["nobody"]\n',
+    )
+    (folder / "peers" / "folder.toml").mkdir()
+
+    settings = load_right(folder)
+
+    assert (set(settings.peers), set(settings.pipelines)) == ({"pacs", "ris"}, {"chest"})
+
+
+def test_nothing_is_loaded_without_a_node_file_that_is_right(tmp_path: Path) -> None:
+    folder = write(tmp_path, node="[receive]\nprot = 1\n", peers_broken="port = ")
+    with pytest.raises(ConfigError) as caught:
+        load_right(folder)
+    assert [mistake.file.name for mistake in caught.value.mistakes] == ["node.toml"]
+    (folder / "node.toml").unlink()
+    with pytest.raises(ConfigError, match="there is no node.toml here"):
+        load_right(folder)
 
 
 def test_two_senders_with_one_title_are_refused(tmp_path: Path) -> None:
