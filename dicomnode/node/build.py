@@ -98,19 +98,9 @@ def build_service(config: Path, settings: Settings) -> Service:
     heartbeat = Heartbeat(database, holder, lambda: receivers.port, takeover, Machine(store.folder))
     auditing = Auditing(database, current, holder, arrivals.is_open)
 
-    def open_up() -> None:
-        upgrade(database)
-        _take_back(current, database, holder)  # what the workers of an earlier life held
-        name_strangers(Spool(store.folder), current.peers.values())
-        log_stopped(current.settings, database)
-
     def wanted() -> dict[str, Part]:
         return {
-            **_workers(config, current, database, holder, lambda: _tell(parts.looks("deliver"))),
-            **_couriers(current.settings, store, database, holder),
-            **_confirmations(current.settings, database),
-            **_commitment_desks(current.settings, store, database, registrar.horizon),
-            **_page(config, current.settings),
+            **_parts(config, current, store, database, holder, registrar.horizon, parts.looks),
             "heartbeat": Part(run=heartbeat.run, look=heartbeat.look),
             "associations": Part(run=visitors.run),
             **auditing.parts(),
@@ -120,7 +110,7 @@ def build_service(config: Path, settings: Settings) -> Service:
         store,
         receivers,
         database,
-        open_up,
+        partial(_open_up, current, store, database, holder),
         registrar,
         completeness,
         Timers(current, database, store, _echo(ours)),
@@ -128,6 +118,33 @@ def build_service(config: Path, settings: Settings) -> Service:
         wanted,
         takeover,
     )
+
+
+def _open_up(current: Current, store: ObjectStore, database: Database, holder: str) -> None:
+    """What the worklist needs before anybody works on it."""
+    upgrade(database)
+    _take_back(current, database, holder)  # what the workers of an earlier life held
+    name_strangers(Spool(store.folder), current.peers.values())
+    log_stopped(current.settings, database)
+
+
+def _parts(
+    config: Path,
+    current: Current,
+    store: ObjectStore,
+    database: Database,
+    holder: str,
+    horizon: Callable[[], datetime],
+    looks: Callable[[str], Sequence[Callable[[], None]]],
+) -> dict[str, Part]:
+    """What the settings in force want."""
+    return {
+        **_workers(config, current, database, holder, lambda: _tell(looks("deliver"))),
+        **_couriers(current.settings, store, database, holder),
+        **_confirmations(current.settings, database),
+        **_commitment_desks(current.settings, store, database, horizon),
+        **_page(config, current.settings),
+    }
 
 
 def _tell(looks: Sequence[Callable[[], None]]) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dicomnode.errors import Cause, NotFound, WrongStep
 from dicomnode.records import Job, ResultKind, State
 from dicomnode.storage.database import Connection
-from dicomnode.worklist import history, outbox, results
+from dicomnode.worklist import history, owing, results
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.jobs import move
 from dicomnode.worklist.states import MOVES, OPEN
@@ -47,7 +47,7 @@ def retry(tx: Connection, job_id: int, *, now: datetime, by: str = "hand") -> Jo
         return _analyse_again(tx, _revise(tx, job, words, now=now), job, words, now=now)
     if job.state is State.UNDELIVERED or results.exist_for(tx, job):
         _report_again(tx, job, words, now=now)
-        outbox.owe_again(tx, job, now=now)
+        owing.owe_again(tx, job, now=now)
         return _jobs.get(tx, job_id)
     return _analyse_again(tx, job, job, words, now=now)
 
@@ -64,7 +64,7 @@ def cancel(tx: Connection, job_id: int, *, now: datetime, by: str = "hand") -> J
         raise WrongStep(f"job {job.id} is {job.state}; there is nothing to cancel")
     words = f"cancelled by {by}"
     move(tx, job, State.CANCELLED, now=now, detail=words, values={"reason": words})
-    outbox.cancel(tx, job, now=now)
+    owing.cancel(tx, job, now=now)
     return _jobs.get(tx, job_id)
 
 
@@ -125,7 +125,7 @@ def resend(
         raise WrongStep(f"the results of job {job.id} were removed; send the study again")
     if (newer := _newer_results(tx, job)) is not None:
         raise WrongStep(f"job {job.id} is superseded by job {newer}; send that one again")
-    count = outbox.owe_once_more(tx, job, wanted, now=now)
+    count = owing.owe_once_more(tx, job, wanted, now=now)
     if not count:
         raise WrongStep(f"no result of job {job.id} is for {', '.join(wanted) or 'any peer'}")
     words = f"sent again to {', '.join(wanted)} by {by}"

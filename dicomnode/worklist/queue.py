@@ -14,7 +14,7 @@ from dicomnode.answers import Result
 from dicomnode.errors import Cause, LeaseLost
 from dicomnode.records import Job, ResultKind, State
 from dicomnode.storage.database import Connection
-from dicomnode.worklist import findings, outbox, recall
+from dicomnode.worklist import findings, outbox, owing, recall
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.jobs import move
 from dicomnode.worklist.tables import jobs
@@ -119,7 +119,7 @@ def finish(
     said = {"refused": refused, "because": because, "reason": because, "attempts": 0}
     move(tx, job, State.REPORTED, now=now, detail=because, values=said)
     findings.record(tx, job, made if refused is None else ())
-    outbox.owe(tx, job, made, wanted, now=now)
+    owing.owe(tx, job, made, wanted, now=now)
     outbox.settle(tx, job.id, now=now)
 
 

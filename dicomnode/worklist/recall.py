@@ -24,7 +24,7 @@ from dicomnode.records import (
     WithdrawalReason,
 )
 from dicomnode.storage.database import Connection, insert_new, one_at_a_time
-from dicomnode.worklist import findings, history, outbox
+from dicomnode.worklist import findings, history, outbox, owing
 from dicomnode.worklist import jobs as _jobs
 from dicomnode.worklist.results import ref_of
 from dicomnode.worklist.tables import deliveries, jobs, recalls, results
@@ -167,7 +167,7 @@ def withdraw(
     Raises:
         WrongStep: its results are not made yet.
     """
-    outbox.cancel(tx, job, now=now)
+    owing.cancel(tx, job, now=now)
     mine = results.c.job_id == job.id
     tx.execute(sa.update(results).where(mine).values(withdrawn_at=now))
     history.note(tx, job.study_uid, "recalled", now=now, job_id=job.id, detail=because)
@@ -177,5 +177,5 @@ def withdraw(
     else:
         _jobs.move(tx, job, State.REPORTED, now=now, detail=because, values=words)
     findings.record(tx, job, ())
-    outbox.owe(tx, job, made, wanted, now=now)
+    owing.owe(tx, job, made, wanted, now=now)
     outbox.settle(tx, job.id, now=now)

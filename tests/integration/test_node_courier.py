@@ -13,7 +13,7 @@ from dicomnode.node.courier import Courier
 from dicomnode.records import Delivery, Job, ResultKind, State, Verdict
 from dicomnode.storage.database import Database
 from dicomnode.storage.objects import ObjectStore
-from dicomnode.worklist import jobs, outbox
+from dicomnode.worklist import jobs, outbox, owing
 from tests.factories import make_peer, uid
 from tests.fakes import FakeSend, LeavingDatabase
 from tests.node import make_store
@@ -291,7 +291,7 @@ def test_goes_on_by_itself_when_the_database_is_back(
 def test_a_cancelled_job_sends_nothing(out: Outbox) -> None:
     job = out.job()
     with out.database.transaction() as tx:
-        outbox.cancel(tx, job, now=datetime.now(UTC))
+        owing.cancel(tx, job, now=datetime.now(UTC))
 
     out.courier().deliver_batch()
 

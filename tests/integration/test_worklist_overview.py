@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from dicomnode.logbook import standing
 from dicomnode.records import DeliveryState, ResultKind, State, Verdict, WithdrawalReason
 from dicomnode.storage.database import Database
-from dicomnode.worklist import outbox, overview, recall
+from dicomnode.worklist import outbox, overview, owing, recall
 from dicomnode.worklist.tables import jobs
 from tests.factories import uid
 from tests.worklist import (
@@ -116,7 +116,7 @@ def test_what_a_peer_refused_last_is_said(database: Database) -> None:
 def test_what_is_owed_once_more_has_no_error_yet(database: Database) -> None:
     with database.transaction() as tx:
         job = undelivered_job(tx, now=YESTERDAY)
-        outbox.owe_once_more(tx, job, {"pacs": [ResultKind.SR]}, now=NOW)
+        owing.owe_once_more(tx, job, {"pacs": [ResultKind.SR]}, now=NOW)
         (pacs,) = overview.peers(tx, {"pacs": "PACS"})
     assert (pacs.owed, pacs.error) == (2, "")
 
