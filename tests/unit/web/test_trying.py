@@ -2,7 +2,6 @@
 
 import io
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +14,7 @@ from dicomnode.people.accounts import Role
 from dicomnode.storage.database import Database
 from dicomnode.web.site import Site
 from dicomnode.web.trials import trials
-from dicomnode.web.trials.trials import Trials, spool_uploads
+from dicomnode.web.trials.trials import Trials
 from dicomnode.worklist import jobs
 from tests.factories import make_dataset, make_part10
 from tests.running import until
@@ -290,13 +289,3 @@ def test_a_full_disk_takes_nothing(made: Callable[..., Site]) -> None:
     answer = client(site, Role.OPERATOR).post("/api/try", data={"pipeline": "all"}, files=sent)
     assert "no room" in answer.text
     assert partial(site) == []
-
-
-def test_uploads_are_spooled_beside_the_store(
-    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    site = make_site(tmp_path, Database(sqlite_url))
-    spool_uploads(site.store)
-    assert tempfile.gettempdir() == str(site.store.folder / "partial")
-    site.database.close()
