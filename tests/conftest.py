@@ -3,6 +3,7 @@
 And what a test draws from torch is the same in every run, and after whatever other tests.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,13 @@ from dicomnode.storage.database import Database
 from dicomnode.worklist.schema import upgrade
 from tests.postgres import Postgres
 from tests.tools import require
+
+
+def pytest_configure() -> None:
+    """In an active environment pynetdicom's `storescu` stands before DCMTK's of the same name."""
+    here = str(Path(sys.executable).parent)
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(folder for folder in folders if folder != here)
 
 
 @pytest.hookimpl(optionalhook=True)
