@@ -7,9 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dicomnode.storage.database import Connection
-from dicomnode.worklist.tables import history
+from dicomnode.worklist.tables import history, jobs
 
-__all__ = ["Event", "note", "note_jobs", "of_study"]
+__all__ = ["Event", "first_at", "note", "note_jobs", "of_study"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,13 @@ def note_jobs(
     line = {"at": now, "event": event, "detail": detail}
     rows = [{"job_id": job_id, "study_uid": uid} | line for job_id, uid in map(tuple, made)]
     tx.execute(sa.insert(history), rows)
+
+
+def first_at(event: str) -> sa.ColumnElement[datetime]:
+    """When something happened first to a row of `jobs`; none where it never did."""
+    mine = (history.c.study_uid == jobs.c.study_uid) & (history.c.job_id == jobs.c.id)
+    first = sa.select(sa.func.min(history.c.at)).where(mine, history.c.event == event)
+    return first.correlate(jobs).scalar_subquery()
 
 
 def of_study(tx: Connection, study_uid: str) -> list[Event]:

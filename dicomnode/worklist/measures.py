@@ -16,6 +16,7 @@ from dicomnode.logbook.tables import associations
 from dicomnode.records import DeliveryState, State
 from dicomnode.storage.database import Connection
 from dicomnode.worklist import outbox
+from dicomnode.worklist.history import first_at
 from dicomnode.worklist.rows import last_image_at
 from dicomnode.worklist.tables import deliveries, history, instances, jobs
 
@@ -184,7 +185,8 @@ def _deliveries(tx: Connection, new: sa.ColumnElement[bool]) -> Counter[tuple[st
 def _took(tx: Connection, new: sa.ColumnElement[bool]) -> Iterator[tuple[str, float]]:
     columns = (jobs.c.pipeline, history.c.at, last_image_at().label("since"))
     joined = history.join(jobs, jobs.c.id == history.c.job_id)
-    reported = new & (history.c.event == State.REPORTED)
+    first = first_at(State.REPORTED)  # sent again, they are not new
+    reported = new & (history.c.event == State.REPORTED) & (history.c.at == first)
     for row in tx.execute(sa.select(*columns).select_from(joined).where(reported)):
         if row.since is not None:
             yield row.pipeline, max(0.0, (row.at - row.since).total_seconds())

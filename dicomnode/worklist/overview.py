@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from dicomnode.logbook import standing
 from dicomnode.records import DeliveryState, State
 from dicomnode.storage.database import Connection
-from dicomnode.worklist import outbox
+from dicomnode.worklist import history, outbox
 from dicomnode.worklist.rows import is_newest, last_image_at
 from dicomnode.worklist.tables import deliveries, jobs, recalls, results, studies
 
@@ -37,6 +37,9 @@ COUNTED = 10_000  #: so many are counted; more are said to be more
 _TIMED = 2000
 _JOBS_LOOKED_AT = 20
 
+#: What was delivered may be sent again, or recalled.
+_DELIVERED_ONCE = (State.DELIVERED, State.REPORTED, State.UNDELIVERED, State.WITHDRAWN)
+
 #: Of an older revision these need nobody any more.
 _TROUBLE = (State.HELD, State.FAILED, State.UNDELIVERED, State.INCOMPLETE)
 
@@ -51,7 +54,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How long results took, from a job's last image until every destination had all."""
+    """How long results took, from a job's last image until every destination had all at first."""
 
     count: int  #: jobs of today that were measured, the last ones
     median_s: float | None
@@ -117,11 +120,16 @@ def states(tx: Connection, since: datetime) -> dict[State, Count]:
 
 
 def times(tx: Connection, since: datetime) -> Times:
-    """How long the last results took that were delivered since then."""
-    done = (jobs.c.state == State.DELIVERED) & (jobs.c.updated_at >= since)
-    wanted = sa.select(jobs.c.updated_at, last_image_at().label("since")).where(done)
-    rows = tx.execute(wanted.order_by(jobs.c.updated_at.desc()).limit(_TIMED))
-    took = [(row.updated_at - row.since).total_seconds() for row in rows if row.since is not None]
+    """How long the last results took that were delivered since then, for the first time."""
+    done = jobs.c.state.in_(_DELIVERED_ONCE) & (jobs.c.updated_at >= since)
+    first = history.first_at(State.DELIVERED).label("until")
+    wanted = sa.select(first, last_image_at().label("since")).where(done)
+    rows = tx.execute(wanted.order_by(jobs.c.updated_at.desc()).limit(_TIMED)).all()
+    took = [
+        (row.until - row.since).total_seconds()
+        for row in rows
+        if row.since is not None and row.until is not None and row.until >= since
+    ]
     if not took:
         return Times(count=0, median_s=None, p95_s=None)
     p95 = quantiles(took, n=20, method="inclusive")[-1] if len(took) > 1 else took[0]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from dicomnode.errors import Cause
 from dicomnode.records import State
 from dicomnode.storage.database import Connection
-from dicomnode.worklist import findings
+from dicomnode.worklist import findings, history
 from dicomnode.worklist.tables import instances, jobs, results, studies
 
 __all__ = ["JobRow", "StudyRow", "is_newest", "last_image_at", "of_studies"]
@@ -30,7 +30,8 @@ class JobRow:
     reason: str  #: why it failed, waits, or is partial, in words
     updated_at: datetime
     findings: dict[str, float]  #: what is present: probabilities by label, highest first
-    seconds_to_result: float | None  #: from its last image until every destination had all
+    seconds_to_result: float | None
+    """From its last image until every destination had all, the first time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,11 @@ _JOB = ("id", "pipeline", "revision", "state", "priority", "partial", "refused",
 def _jobs(tx: Connection, study_uids: Sequence[str]) -> dict[str, list[JobRow]]:
     """The newest revision in each pipeline."""
     columns = [jobs.c[name] for name in (*_JOB, "updated_at", "study_uid")]
-    wanted = sa.select(*columns, last_image_at().label("last_image_at"))
+    times = (
+        last_image_at().label("last_image_at"),
+        history.first_at(State.DELIVERED).label("delivered_at"),
+    )
+    wanted = sa.select(*columns, *times)
     mine = wanted.where(jobs.c.study_uid.in_(study_uids)).order_by(jobs.c.pipeline, jobs.c.revision)
     newest = {(row["study_uid"], row["pipeline"]): row for row in tx.execute(mine).mappings()}
     present = findings.of_jobs(tx, [row["id"] for row in newest.values()])
@@ -123,9 +128,9 @@ def _models(tx: Connection, job_ids: Sequence[int]) -> dict[int, str]:
 
 
 def _job(row: sa.RowMapping, present: dict[str, float], model: str) -> JobRow:
-    state, since = State(row["state"]), row["last_image_at"]
-    done = state is State.DELIVERED and since is not None
+    since, until = row["last_image_at"], row["delivered_at"]
+    done = since is not None and until is not None
     known = {name: row[name] for name in (*_JOB, "updated_at")}
-    known |= {"state": state, "refused": row["refused"] and Cause(row["refused"])}
-    seconds = (row["updated_at"] - since).total_seconds() if done else None
+    known |= {"state": State(row["state"]), "refused": row["refused"] and Cause(row["refused"])}
+    seconds = (until - since).total_seconds() if done else None
     return JobRow(**known, findings=present, model=model, seconds_to_result=seconds)

@@ -5,9 +5,9 @@ import sqlalchemy as sa
 
 from dicomnode.logbook import standing
 from dicomnode.records import DeliveryState, ResultKind, State, Verdict, WithdrawalReason
-from dicomnode.storage.database import Database
-from dicomnode.worklist import outbox, overview, owing, recall
-from dicomnode.worklist.tables import jobs
+from dicomnode.storage.database import Connection, Database
+from dicomnode.worklist import by_hand, outbox, overview, owing, recall, rows
+from dicomnode.worklist.tables import history
 from tests.factories import uid
 from tests.worklist import (
     MODEL,
@@ -62,13 +62,45 @@ def test_times_are_from_the_last_image_to_the_last_delivery(database: Database) 
         for number in range(1, 21):
             job = delivered_job(tx, study_uid=uid(number), now=NOW)
             late = NOW + timedelta(seconds=number)
-            tx.execute(sa.update(jobs).where(jobs.c.id == job.id).values(updated_at=late))
+            mine = (history.c.job_id == job.id) & (history.c.event == State.DELIVERED)
+            tx.execute(sa.update(history).where(mine).values(at=late))
         delivered_job(tx, study_uid=uid("old"), now=YESTERDAY)
         found = overview.times(tx, TODAY)
         none = overview.times(tx, NOW + timedelta(days=1))
     assert (found.count, found.median_s) == (20, 10.5)
     assert found.p95_s == pytest.approx(19.05)
     assert (none.count, none.median_s, none.p95_s) == (0, None, None)
+
+
+def test_sending_again_later_changes_no_time(database: Database) -> None:
+    late = NOW + timedelta(minutes=3)
+    with database.transaction() as tx:
+        job = reported_job(tx, now=NOW)
+        _take(tx, job.id, NOW + timedelta(seconds=10))
+        before = overview.times(tx, TODAY)
+        by_hand.resend(tx, job.id, {"pacs": ()}, now=late)
+        during = overview.times(tx, TODAY)
+        _take(tx, job.id, late)
+        assert before == during == overview.times(tx, TODAY)
+        (row,) = rows.of_studies(tx, [job.study_uid])
+    assert (before.count, before.median_s, before.p95_s) == (1, 10.0, 10.0)
+    assert row.jobs[0].updated_at == late
+    assert row.jobs[0].seconds_to_result == 10.0
+
+
+def test_what_was_delivered_yesterday_and_again_today_is_no_time_of_today(
+    database: Database,
+) -> None:
+    with database.transaction() as tx:
+        job = delivered_job(tx, now=YESTERDAY)
+        by_hand.resend(tx, job.id, {"pacs": ()}, now=NOW)
+        _take(tx, job.id, NOW)
+        assert overview.times(tx, TODAY).count == 0
+
+
+def _take(tx: Connection, job_id: int, at: datetime) -> None:
+    for item in outbox.of_job(tx, job_id):
+        say(tx, item, Verdict.STORED, now=at)
 
 
 def test_each_hour_has_its_studies_and_jobs(database: Database) -> None:

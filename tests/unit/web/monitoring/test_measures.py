@@ -18,7 +18,7 @@ from dicomnode.storage.database import Database
 from dicomnode.web.app import build_app
 from dicomnode.web.monitoring.measures import Measures
 from dicomnode.web.site import Site
-from dicomnode.worklist import outbox, to_audit
+from dicomnode.worklist import by_hand, outbox, to_audit
 from tests.fakes import LeavingDatabase
 from tests.web import client, make_site, nobody
 from tests.worklist import (
@@ -80,6 +80,17 @@ def test_what_happened_after_the_first_scrape_is_counted_once(site: Site) -> Non
         assert found['dicomnode_results_delivered_total{kind="sc",peer="pacs"}'] == 3
         assert found['dicomnode_results_refused_total{kind="sr",peer="pacs"}'] == 1
         assert found['dicomnode_result_seconds_count{pipeline="chest"}'] == 3
+
+
+def test_results_that_are_sent_again_are_not_timed_again(site: Site) -> None:
+    scrape(site)
+    with site.database.transaction() as tx:
+        job = delivered_job(tx)
+    took = 'dicomnode_result_seconds_count{pipeline="chest"}'
+    assert scrape(site)[took] == 1
+    with site.database.transaction() as tx:
+        by_hand.resend(tx, job.id, {"pacs": ()}, now=after(600))
+    assert scrape(site)[took] == 1
 
 
 def test_what_there_is_now_is_told_with_its_age(site: Site) -> None:
