@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from dicomnode import __version__
 from dicomnode.report.wording import percent
 from dicomnode.web.access import Caller
+from dicomnode.worklist.states import CALLED
 
 __all__ = ["STATIC", "is_of_script", "page", "part", "text_of"]
 
@@ -88,3 +89,4 @@ _environment.filters |= {
     "percent": percent,
     "coded": _coded,
 }
+_environment.globals["called"] = CALLED

@@ -34,8 +34,9 @@ def _asked(
             max_length=200,
             description=(
                 "Words, each of which is the beginning of a patient ID, accession number, AE title "
-                "or pipeline, a study date, a state, part of a finding's label, or the UID of a "
-                "study or of one of its objects."
+                "or pipeline, a study date (2026-11-21 or 21.11.2026), a state or a word that the "
+                "page says it by, part of a finding's label, or the UID of a study or of one of "
+                "its objects."
             ),
         ),
     ] = "",

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from dicomnode.records import State
 from dicomnode.storage.database import Connection, distinct, texts_between
 from dicomnode.worklist.rows import is_newest
+from dicomnode.worklist.states import CALLED
 from dicomnode.worklist.tables import findings, instances, jobs, results, studies
 
 __all__ = [
@@ -120,8 +121,9 @@ def _meant_of_others(tx: Connection, word: str) -> Iterator[Asked]:
         yield _of_study(studies.c.calling_ae, _is_one_of(*titles))
     if labels:
         yield _of(findings, findings.c.label.in_(labels))
-    if word in list(State):
-        yield _of_jobs((State(word),), [])
+    states = [state for state in State if word in (state, *CALLED[state].split())]
+    if states:
+        yield _of_jobs(states, [])
     if pipelines:
         yield _of_jobs((), pipelines)
 
@@ -181,7 +183,13 @@ def _days(first: date, last: date) -> _Test:
     return lambda column: (column >= low) & (column <= high)
 
 
+_DAY = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})")
+
+
 def _day(word: str) -> date | None:
+    """A day as ISO 8601 has it, or as 21.11.2026."""
+    if found := _DAY.fullmatch(word):
+        word = f"{found[3]}-{found[2]:0>2}-{found[1]:0>2}"
     try:
         return date.fromisoformat(word)
     except ValueError:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dicomnode.errors import WrongStep
 from dicomnode.records import State
 
-__all__ = ["ENDED", "MOVES", "OPEN", "step"]
+__all__ = ["CALLED", "ENDED", "MOVES", "OPEN", "step"]
 
 _CLOSED = {State.READY, State.INCOMPLETE, State.FAILED, State.CANCELLED}
 _WORKED = {State.READY, State.REPORTED, State.HELD, State.FAILED, State.CANCELLED}
@@ -33,6 +33,22 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.FAILED: frozenset({State.READY, State.CANCELLED}),  # only by hand
     State.UNDELIVERED: frozenset({State.REPORTED, State.CANCELLED}),  # only by hand, or a recall
     State.CANCELLED: frozenset({State.READY, State.REPORTED}),  # the same
+}
+
+#: How people read of them, and what they search by.
+CALLED: Mapping[State, str] = {
+    State.WAITING: "waiting for images",
+    State.READY: "queued",
+    State.RUNNING: "running",
+    State.REPORTED: "being sent",
+    State.DELIVERED: "delivered",
+    State.NOT_ANALYSED: "not analysed",
+    State.WITHDRAWN: "withdrawn",
+    State.INCOMPLETE: "incomplete",
+    State.HELD: "held",
+    State.FAILED: "failed",
+    State.UNDELIVERED: "undelivered",
+    State.CANCELLED: "cancelled",
 }
 
 #: The node will do something by itself.

@@ -64,6 +64,8 @@ def test_studies_are_shown_newest_first(database: Database) -> None:
         {"text": "acc0002"},
         {"text": "2025-01-02"},
         {"text": "20250102"},
+        {"text": "2.1.2025"},
+        {"text": "02.01.2025"},
         {"text": "ct2"},
         {"text": "failed"},
         {"text": "hand"},
@@ -101,6 +103,8 @@ def test_each_thing_asked_finds_the_study_for_which_it_holds(
         {"text": "%"},
         {"text": "SYN-0002 SYN-0001"},
         {"text": "1.2.3"},
+        {"text": "31.2.2025"},
+        {"text": "not analysed"},
         {"finding": "nod"},
     ],
     ids=str,
@@ -167,6 +171,16 @@ def test_the_count_is_exact_up_to_a_limit(
         for wanted in (Wanted(), Wanted(text="chest"), Wanted(calling_ae="MODALITY")):
             page = search.search(tx, wanted, limit=2)
             assert (page.count, page.exact) == (3, False)
+
+
+@pytest.mark.parametrize("text", ["not analysed", "Not", "not-analysed"])
+def test_a_state_is_found_by_the_words_that_people_read(database: Database, text: str) -> None:
+    with database.transaction() as tx:
+        make(tx, 1, delivered_job)
+        second = make(tx, 2, not_analysed_job)
+        make(tx, 3)
+        assert found(tx, text=text) == [second]
+        assert found(tx, text="waiting for images") == [study(3)]
 
 
 def test_a_state_is_that_of_the_newest_revision(database: Database) -> None:

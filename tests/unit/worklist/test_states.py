@@ -4,7 +4,7 @@ import pytest
 
 from dicomnode.errors import WrongStep
 from dicomnode.records import State
-from dicomnode.worklist.states import ENDED, MOVES, OPEN, step
+from dicomnode.worklist.states import CALLED, ENDED, MOVES, OPEN, step
 
 #: The arrows of the drawing, said once more by hand.
 ARROWS = {
@@ -49,6 +49,11 @@ def test_a_job_moves_along_the_arrows_and_nowhere_else(now: State, to: State) ->
     else:
         with pytest.raises(WrongStep, match=f"{now} cannot become {to}"):
             step(now, to)
+
+
+def test_every_state_has_words_of_its_own() -> None:
+    assert set(CALLED) == set(State)
+    assert len(set(CALLED.values())) == len(State)
 
 
 def test_every_state_can_be_reached_from_waiting() -> None:
