@@ -1,23 +1,20 @@
 """One file of the configuration while somebody fills in its form, or writes its text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
-from math import isfinite
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from dicomnode.config.edit import set_values
 from dicomnode.config.files import Texts
-from dicomnode.config.filled import Shown, changes, default_of, filled, sent, shown
-from dicomnode.config.forms import Field, Group, groups
+from dicomnode.config.filled import Shown, changes, filled, sent, shown
+from dicomnode.config.forms import groups
 from dicomnode.config.load import read
 from dicomnode.config.peers import PeerSettings
 from dicomnode.config.pipelines import MatchSettings
 from dicomnode.config.proposal import (
     NODE,
-    Proposal,
     as_written,
     file_of,
     mistakes_of,
@@ -29,131 +26,23 @@ from dicomnode.config.proposal import (
 from dicomnode.config.template import new_file
 from dicomnode.errors import ConfigError, Mistake, NotFound
 from dicomnode.web.access import Caller
-from dicomnode.web.cards import Said, Shelf
 from dicomnode.web.configuration.changing import (
-    Standing,
-    counts_after_restart,
     known,
     our_title,
     standing_of,
     try_pipeline,
 )
-from dicomnode.web.configuration.trying import Heard, Tried, ask
+from dicomnode.web.configuration.form import Filling
+from dicomnode.web.configuration.trying import ask
 from dicomnode.web.site import Site
 
-__all__ = ["Filling", "Sent", "look_at", "open_file", "prefilled"]
+__all__ = ["Sent", "look_at", "open_file", "prefilled"]
 
 Sent = Mapping[str, Sequence[str]]  #: what a form sent: texts by the names of inputs
 
 _NAME = "name"  #: of the input for the name of what is new
 _MARK = "\ufeff"  # of the bytes' order, as some editors write it
 _PREFIX = "v."  #: of inputs for values, apart from those that the page needs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filling:
-    """A file, and what somebody makes of it."""
-
-    folder: Path
-    file: str  #: empty while what is new has no name
-    kind: str  #: peers or pipelines; empty for the node
-    name: str
-    new: bool
-    before: str  #: the text that is changed
-    text: str  #: as it would be
-    digest: str  #: of the file as it is
-    opened: str  #: of the file as it was when the form was opened
-    groups: tuple[Group, ...]
-    show: Mapping[str, Shown]  #: by the names of fields
-    as_text: bool
-    is_toml: bool
-    standing: Standing
-    cards: Shelf
-    proposal: Proposal | None = None
-    mistakes: tuple[Mistake, ...] = ()  #: of this file, and new ones elsewhere
-    review: bool = False  #: was it asked what would change?
-    heard: Heard | None = None
-    tried: tuple[Tried, ...] | None = None
-
-    @property
-    def left(self) -> list[Mistake]:
-        """What is only not filled in yet: no mistake before somebody wants to go on."""
-        return [] if self.review else [each for each in self.mistakes if _is_missing(each)]
-
-    @property
-    def wrong(self) -> list[Mistake]:
-        """The other mistakes."""
-        return [each for each in self.mistakes if self.review or not _is_missing(each)]
-
-    def wrong_at(self, one: Field) -> list[str]:
-        """What is wrong with a field."""
-        mine = self.folder / self.file
-        return [
-            each.problem
-            for each in self.wrong
-            if each.file == mine
-            and each.key.startswith(one.name)
-            and each.key.removeprefix(one.name)[:1] in ("", ".", "[")
-        ]
-
-    @property
-    def said_of_model(self) -> Said | None:
-        """What the card says of the model that is filled in; none where a file names no model."""
-        one = next((each for each in _fields(self.groups) if each.name == "model"), None)
-        return self.cards.of(str(self.show[one.name]) or self.default(one)) if one else None
-
-    def default(self, one: Field) -> str:
-        """What an empty field means, in words."""
-        return default_of(one)
-
-    def is_number(self, one: Field) -> bool:
-        """Does a field show a number, as a browser's input for numbers takes it?"""
-        try:
-            return isfinite(float(str(self.show[one.name])))
-        except ValueError:
-            return False
-
-    @property
-    def printable(self) -> str:
-        """The text, with marks for bytes that are none."""
-        return self.text.encode(errors="surrogateescape").decode(errors="replace")
-
-    def restart(self, one: Field) -> bool:
-        """Does a value count from the next start only?"""
-        return self.file == NODE and counts_after_restart(one.name)
-
-    @property
-    def of_page(self) -> str:
-        """What it would do to this page itself; empty: nothing."""
-        before, after = said(self.before).get("web"), said(self.text).get("web")
-        if self.file != NODE or before == after:
-            return ""
-        if isinstance(after, Mapping) and after.get("on") is False:
-            return "This turns the page off; only the file turns it on again."
-        return (
-            "The page itself starts again then. Where its address, port or certificate is another, "
-            "look for it there."
-        )
-
-    @property
-    def changed(self) -> bool:
-        """Has somebody saved the file since the form was opened?"""
-        return self.opened != self.digest
-
-    @property
-    def at_page(self) -> str:
-        """Where the form is sent to."""
-        if self.new:
-            return f"/configuration/add/{self.kind}"
-        return f"/configuration/{self.kind}/{self.name}" if self.kind else "/configuration/node"
-
-    def values(self) -> dict[str, object]:
-        """For a template."""
-        return {"at": self, "standing": self.standing, "saved": ""}
-
-
-def _is_missing(mistake: Mistake) -> bool:
-    return mistake.problem.startswith("is missing")
 
 
 def open_file(here: Site, kind: str, name: str, *, as_text: bool = False) -> Filling:
@@ -204,7 +93,7 @@ def prefilled(here: Site, caller: Caller, kind: str, given: Mapping[str, str]) -
     """A new file, as if somebody had filled in already what is given, where that is of a field."""
     filling = open_file(here, kind, "")
     values: dict[str, Sequence[str]] = {}
-    for one in _fields(filling.groups):
+    for one in filling.fields:
         values |= sent(one, filling.show[one.name])
         values |= {one.name: [given[one.name]]} if one.name in given else {}
     form = {f"{_PREFIX}{name}": texts for name, texts in values.items()}
@@ -265,7 +154,7 @@ def _filled(
     """The text that comes of it, and what the fields show then."""
     if written is not None:
         text = as_written(written, filling.before)
-        return text, {one.name: shown(one, said(text)) for one in _fields(filling.groups)}
+        return text, {one.name: shown(one, said(text)) for one in filling.fields}
     model = model_of(filling.file)
     changed = changes(model, known(texts), said(filling.before), values)
     text = set_values(filling.folder / filling.file, filling.before, model, changed)
@@ -273,11 +162,7 @@ def _filled(
 
 
 def _typed(filling: Filling, values: Sent) -> Mapping[str, Shown]:
-    return {one.name: filled(one, values) for one in _fields(filling.groups)}
-
-
-def _fields(fields: Sequence[Group]) -> list[Field]:
-    return [one for group in fields for one in group.fields]
+    return {one.name: filled(one, values) for one in filling.fields}
 
 
 def _is_toml(text: str) -> bool:

@@ -24,7 +24,8 @@ from dicomnode.config.proposal import (
 from dicomnode.errors import ConfigChanged, ConfigError, NotFound
 from dicomnode.web.access import Administrator, Caller
 from dicomnode.web.configuration.changing import before_now, owed, peers_now, save, standing_of
-from dicomnode.web.configuration.filling import Filling, Sent, look_at, open_file, prefilled
+from dicomnode.web.configuration.filling import Sent, look_at, open_file, prefilled
+from dicomnode.web.configuration.form import Filling
 from dicomnode.web.live import live
 from dicomnode.web.rendering import is_of_script, page, part, text_of
 from dicomnode.web.site import Here, Site
