@@ -6,7 +6,6 @@ written yet, and what was checked is what was read.
 
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +16,7 @@ from typing import TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 
 from dicomnode.config.fields import Name, Section
-from dicomnode.config.mistakes import Source, explain
+from dicomnode.config.mistakes import Source, explain, not_toml
 from dicomnode.config.peers import PeerSettings
 from dicomnode.config.pipelines import PipelineSettings
 from dicomnode.config.settings import NodeSettings
@@ -224,7 +223,7 @@ def _read(
         line = error.object[: error.start].count(b"\n") + 1
         mistakes.append(Mistake(file=path, line=line, problem="is not UTF-8 text"))
     except tomllib.TOMLDecodeError as error:
-        mistakes.append(_not_toml(path, error))
+        mistakes.append(not_toml(path, text, error))
     except RecursionError:
         mistakes.append(Mistake(file=path, problem="nests lists or tables too deeply"))
     else:
@@ -243,13 +242,3 @@ def _plain(part: object) -> object:
             return asdict(part)
         case _:
             return dict(cast("Mapping[str, object]", part))
-
-
-def _not_toml(path: Path, error: tomllib.TOMLDecodeError) -> Mistake:
-    place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
-    what = str(error)[: place.start()] if place else str(error)
-    return Mistake(
-        file=path,
-        line=int(place[1]) if place else None,
-        problem=f"is not TOML: {what}; texts stand in double quotes, lists in square brackets",
-    )

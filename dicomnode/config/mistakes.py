@@ -1,6 +1,7 @@
 """Where in a TOML file a mistake stands, and how to say it to the person who will mend it."""
 
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pydantic_core import ErrorDetails
 from dicomnode.config.fields import did_you_mean
 from dicomnode.errors import Mistake
 
-__all__ = ["Key", "Source", "explain"]
+__all__ = ["Key", "Source", "explain", "not_toml"]
 
 Key = tuple[str | int, ...]  #: the way to a value: ("receive", "port"), ("destinations", 0)
 
@@ -37,6 +38,30 @@ _WORDS = {
     "string_too_short": "must not be empty",
     "tuple_type": "must be a list in square brackets",
 }
+
+
+#: What the parser of TOML says, and how a person would.
+_NOT_TOML = (
+    (
+        r"Illegal character '\\n'|Expected \"'\"|Unterminated string",
+        "a quote is missing at its end",
+    ),
+    (r"Unescaped '\\'", "a \\ in a text is written twice, or the text stands in single quotes"),
+    (
+        r"Invalid value",
+        "a value is missing, or is none of TOML's: texts stand in double quotes, true and false in "
+        "small letters",
+    ),
+    (r"Cannot overwrite|Cannot declare|Cannot mutate", "it is said here for the second time"),
+    (r"Expected '='|Invalid statement", "a line reads key = value"),
+    (
+        r"Expected newline",
+        "more follows the value: one key = value a line, and a text in double quotes as a whole",
+    ),
+    (r"Unclosed array", "a list does not end: a ] or a comma is missing"),
+    (r"Unclosed inline table", "a table does not end on its line: a } or a comma is missing"),
+    (r"Expected '\]", "the name of a table stands in square brackets: a ] is missing"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +110,15 @@ def explain(
         key = tuple(part for part in detail["loc"] if part != "[key]")
         found.append(source.mistake((*at, *key), _problem(model, key, detail)))
     return found
+
+
+def not_toml(file: Path, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
+    """Where a text stops being TOML, and why, in our words; the parser's where we have none."""
+    place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+    what = str(error)[: place.start()] if place else str(error)
+    line = int(place[1]) if place and place[1] else len(text.rstrip("\n").split("\n"))
+    words = next((ours for theirs, ours in _NOT_TOML if re.match(theirs, what)), what)
+    return Mistake(file=file, line=line, problem=f"is not TOML: {words}")
 
 
 def _problem(model: type[BaseModel], key: Key, detail: ErrorDetails) -> str:

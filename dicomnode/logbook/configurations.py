@@ -11,7 +11,7 @@ from dicomnode.errors import NotFound
 from dicomnode.logbook.tables import configurations
 from dicomnode.storage.database import Connection, one_at_a_time
 
-__all__ = ["Configuration", "listed", "newest", "of", "remember"]
+__all__ = ["Configuration", "last_with", "listed", "newest", "of", "remember"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,13 @@ def listed(tx: Connection, *, before: int = 0, limit: int = 50) -> list[Configur
     if before:
         wanted = wanted.where(configurations.c.id < before)
     return [Configuration(**row) for row in tx.execute(wanted).mappings()]
+
+
+def last_with(tx: Connection, digest: str) -> Configuration | None:
+    """The last that was written down of this digest; None where it was none."""
+    wanted = sa.select(configurations).where(configurations.c.digest == digest)
+    row = tx.execute(wanted.order_by(configurations.c.id.desc()).limit(1)).mappings().first()
+    return None if row is None else Configuration(**row)
 
 
 def of(tx: Connection, number: int) -> Configuration:

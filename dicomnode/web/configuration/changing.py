@@ -53,6 +53,7 @@ class Standing:
     node: standing.Node | None  #: None: no node has ever run with this worklist
     running: bool
     in_force: bool  #: the files as they are now, as far as that goes without a restart
+    last_good: configurations.Configuration | None = None  #: what that node works by, as it was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +75,15 @@ def standing_of(here: Site, texts: Texts) -> Standing:
     """How the node that was seen last stands to the files."""
     with here.database.reading() as tx:
         node = next(iter(standing.nodes_known(tx)), None)
+        good = configurations.last_with(tx, node.digest) if node else None
     if node is None:
         return Standing(node=None, running=False, in_force=False)
-    running = here.now() - node.seen_at < _ALIVE
-    return Standing(node=node, running=running, in_force=node.digest == digest_of(texts))
+    return Standing(
+        node=node,
+        running=here.now() - node.seen_at < _ALIVE,
+        in_force=node.digest == digest_of(texts),
+        last_good=good,
+    )
 
 
 def peers_now(here: Site, texts: Texts) -> dict[str, Health]:

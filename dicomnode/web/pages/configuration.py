@@ -48,7 +48,12 @@ Filled = Annotated[FormData, Depends(_sent)]
 def overview(request: Request, here: Here, caller: Administrator, saved: str = "") -> HTMLResponse:
     """Everything that is configured, and what is wrong with it."""
     texts = read(here.config)
-    tables = {file: said(text) for file, text in texts.items()}
+    now, mistakes = standing_of(here, texts), mistakes_of(here.config, texts)
+    good = now.last_good.files if now.last_good else {}
+    wrong = {file for file in texts if any(here.config / file == each.file for each in mistakes)}
+    tables = {
+        file: said(good.get(file, text) if file in wrong else text) for file, text in texts.items()
+    }
     pipelines = {name: tables[f"pipelines/{name}.toml"] for name in names_of(texts, "pipelines")}
     return page(
         request,
@@ -59,10 +64,11 @@ def overview(request: Request, here: Here, caller: Administrator, saved: str = "
         pipelines=pipelines,
         cards=here.shelf(),
         health=peers_now(here, texts),
-        mistakes=mistakes_of(here.config, texts),
+        mistakes=mistakes,
+        wrong={file: file in good for file in wrong},
         folder=here.config,
         unwritable=unwritable(here.config),
-        standing=standing_of(here, texts),
+        standing=now,
         saved=saved,
     )
 

@@ -5,6 +5,7 @@
 //   <form data-into="part">               sent without loading; the answer goes into #part
 //   <form ... data-typing>                the same, while one types
 //   <p data-at="id">                      in such an answer: goes into #id until the next one
+//   <textarea data-lines="id">            its lines are numbered in #id; those of [data-line] marked
 //   <button data-ask="Cancel: {ticked}?"> asks before it sends; {ticked} is how many are ticked, and
 //                                         where that is none the answer says so instead
 //   <input type="range" data-fades="id">  how much of #id is seen, 0 to 100
@@ -47,6 +48,7 @@ function put(id, html) {
   const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
   place.innerHTML = html; // of our own templates, which escape all that they show
   deal(place);
+  numberAll();
   localTimes(place);
   live(place);
   reachable(place);
@@ -64,6 +66,31 @@ function deal(place) {
     input.setAttribute("aria-invalid", Boolean(wrong?.childElementCount));
   }
 }
+
+function number(area) {
+  const said = [...document.querySelectorAll("[data-line]")].map((each) => each.dataset.line);
+  const lines = area.value.split("\n").map((_, index) => {
+    const line = document.createElement(said.includes(String(index + 1)) ? "mark" : "span");
+    line.textContent = index + 1;
+    return line;
+  });
+  const place = document.getElementById(area.dataset.lines);
+  place.replaceChildren(...lines);
+  place.scrollTop = area.scrollTop;
+}
+
+function numberAll() {
+  for (const area of document.querySelectorAll("textarea[data-lines]")) number(area);
+}
+
+document.addEventListener(
+  "scroll",
+  ({ target }) => {
+    const lines = document.getElementById(target.dataset?.lines);
+    if (lines) lines.scrollTop = target.scrollTop;
+  },
+  true,
+);
 
 const sources = new Set();
 
@@ -141,6 +168,7 @@ document.addEventListener("input", ({ target }) => {
   if (target.dataset.all) {
     for (const box of document.getElementsByName(target.dataset.all)) box.checked = target.checked;
   }
+  if (target.dataset.lines) number(target);
   const form = target.closest("form[data-typing]");
   if (form) {
     clearTimeout(soon);
@@ -149,5 +177,6 @@ document.addEventListener("input", ({ target }) => {
 });
 
 localTimes(document);
+numberAll();
 live(document);
 reachable(document);

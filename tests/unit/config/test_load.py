@@ -250,7 +250,31 @@ def test_text_without_quotes_is_found_with_its_line(tmp_path: Path) -> None:
 
     assert (mistake.file.name, mistake.line) == ("other.toml", 2)
     assert mistake.problem.startswith("is not TOML: ")
-    assert mistake.problem.endswith("texts stand in double quotes, lists in square brackets")
+    assert mistake.problem.endswith("and a text in double quotes as a whole")
+
+
+@pytest.mark.parametrize(
+    ("node", "line", "problem"),
+    [
+        ('[log]\nlevel = "INFO\n', 2, "a quote is missing at its end"),
+        ("[log]\nlevel = 'INFO\n", 2, "a quote is missing at its end"),
+        ("[log]\nlevel =\n", 2, "a value is missing, or is none of TOML's"),
+        ("[log]\nlevel = 1\nlevel = 2\n", 3, "it is said here for the second time"),
+        ("[log]\n[log]\n", 2, "it is said here for the second time"),
+        ("[log]\nlevel INFO\n", 2, "a line reads key = value"),
+        ("[receive]\nport = 104,\n", 2, "more follows the value"),
+        ("[web]\nproxies = [1 2]\n", 2, "a list does not end"),
+        ("[web\n", 1, "the name of a table stands in square brackets"),
+        ('[web]\nx = "C:\\q"\n', 2, "a \\ in a text is written twice"),
+    ],
+)
+def test_what_is_no_toml_is_told_in_words_of_ours(
+    tmp_path: Path, node: str, line: int, problem: str
+) -> None:
+    mistake = only(write(tmp_path, node=node))
+
+    assert mistake.line == line
+    assert mistake.problem.startswith(f"is not TOML: {problem}")
 
 
 def test_a_file_that_is_not_utf8_is_found_with_its_line(tmp_path: Path) -> None:
@@ -308,7 +332,7 @@ def test_nothing_is_loaded_without_a_node_file_that_is_right(tmp_path: Path) -> 
         load_right(folder)
     assert [mistake.file.name for mistake in caught.value.mistakes] == ["node.toml"]
     (folder / "node.toml").unlink()
-    with pytest.raises(ConfigError, match="there is no node.toml here"):
+    with pytest.raises(ConfigError, match="there is no node"):
         load_right(folder)
 
 

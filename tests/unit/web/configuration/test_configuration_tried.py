@@ -3,7 +3,7 @@
 from fastapi.testclient import TestClient
 
 from dicomnode.config.load import digest_of, read
-from dicomnode.logbook import standing
+from dicomnode.logbook import configurations, standing
 from dicomnode.logbook.standing import Node
 from dicomnode.web.site import Site
 from tests.factories import make_dataset, make_part10
@@ -76,6 +76,38 @@ def test_it_is_said_what_is_in_force_and_what_waits_for_a_restart(
     page = browser.get("/configuration/node").text
     port = page[page.index('id="f.receive.port"') :]
     assert "counts after a restart" in port[: port.index("<input")]
+
+
+def test_a_wrong_file_is_shown_as_it_was_last_right_and_the_way_back_is_named(
+    site: Site, browser: TestClient
+) -> None:
+    good = read(site.config)
+    with site.database.transaction() as tx:
+        configurations.remember(tx, good, "", "", now=NOW)
+        node = Node(
+            holder="us", version="1", port=1, started_at=NOW, seen_at=NOW, digest=digest_of(good)
+        )
+        standing.report(tx, node)
+    peer = site.config / "peers" / "pacs.toml"
+    peer.write_text(PACS.replace("#may_send = false", 'may_send = "yes'))
+
+    page = browser.get("/configuration").text
+
+    assert "shown as it was last right" in page
+    assert '<code>PACS</code></td>\n      <td data-label="Address">127.0.0.1:4242</td>' in page
+    assert '<a href="/configuration/history/1">Back to the last good ones</a>' in page
+    (site.config / "peers" / "new.toml").write_text("port = ")
+    page = browser.get("/configuration").text
+    assert "shown as far as it can be read" in page
+    assert 'data-label="May send">not readable<' in page
+
+
+def test_the_line_that_is_no_toml_is_named_for_the_editor(site: Site, browser: TestClient) -> None:
+    (site.config / "peers" / "pacs.toml").write_text(PACS.replace('"127.0.0.1"', '"127.0.0.1'))
+    page = browser.get("/configuration/peers/pacs").text
+    assert 'data-lines="lines"' in page
+    words = "Line 3: is not TOML: a quote is missing at its end"
+    assert f'<p data-at="w.text" data-line="3">{words}</p>' in page
 
 
 def test_who_changes_the_page_itself_is_told(browser: TestClient) -> None:
