@@ -15,7 +15,7 @@ from dicomnode.errors import NotFound
 from dicomnode.web.access import Caller, note
 from dicomnode.web.site import Here, Site
 from dicomnode.web.trials import tried
-from dicomnode.web.trials.trials import Trial
+from dicomnode.web.trials.trials import Trial, Wanted
 
 __all__ = ["FORM", "LARGEST", "NotTooLarge", "begin", "export", "note_seen"]
 
@@ -88,17 +88,15 @@ def _begin(here: Site, caller: Caller, form: FormData) -> Trial:
     given = [each.file for each in uploads if each.size]
     if not given:
         raise HTTPException(422, "choose at least one file, which is not empty")
-    storage = settings.node.storage
-    trial = here.trials.begin(
-        here.store,
-        here.config,
-        caller.name,
-        pipeline,
-        given,
+    wanted = Wanted(
+        owner=caller.name,
+        pipeline=pipeline,
+        uploads=given,
         most_bytes=settings.node.web.try_max_bytes,
-        room_bytes=storage.low_water_mark_bytes,
-        now=here.now(),
+        room_bytes=settings.node.storage.low_water_mark_bytes,
+        at=here.now(),
     )
+    trial = here.trials.begin(here.store, here.config, wanted)
     with here.database.transaction() as tx:
         count = f"{trial.files} {'file' if trial.files == 1 else 'files'}"
         note(tx, here, caller, "trial.begun", detail=f"pipeline {pipeline}, {count}")

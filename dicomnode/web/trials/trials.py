@@ -26,7 +26,7 @@ from dicomnode.errors import NotFound, StoreFull, WrongStep
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.web.trials.unpacking import unpack
 
-__all__ = ["KEPT", "Trial", "Trials", "spool_uploads", "trial_command"]
+__all__ = ["KEPT", "Trial", "Trials", "Wanted", "spool_uploads", "trial_command"]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,18 @@ def trial_command(config: Path, pipeline: str, images: Path, out: Path) -> list[
     """The command that tries a pipeline, with this Python."""
     command = [sys.executable, "-m", "dicomnode", "try", str(images), "--config", str(config)]
     return [*command, "--pipeline", pipeline, "--out", str(out), "--json"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What somebody wants tried, and within which bounds."""
+
+    owner: str
+    pipeline: str
+    uploads: Sequence[BinaryIO]
+    most_bytes: int  #: of all files, unpacked
+    room_bytes: int  #: are left free on the disk
+    at: datetime
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,19 +123,8 @@ class Trials:
         self._busy = threading.Lock()  #: held while one is received or runs
         self._lock = threading.Lock()
 
-    def begin(
-        self,
-        store: ObjectStore,
-        config: Path,
-        owner: str,
-        pipeline: str,
-        uploads: Sequence[BinaryIO],
-        *,
-        most_bytes: int,
-        room_bytes: int,
-        now: datetime,
-    ) -> Trial:
-        """Take the files and begin; `room_bytes` are left free on the disk.
+    def begin(self, store: ObjectStore, config: Path, wanted: Wanted) -> Trial:
+        """Take the files and begin.
 
         Raises:
             WrongStep: another one is going on.
@@ -134,7 +135,7 @@ class Trials:
             raise WrongStep("one trial at a time: another one is going on; try again in a minute")
         with ExitStack() as undo:
             undo.callback(self._busy.release)
-            trial = self._take(store, owner, pipeline, uploads, most_bytes, room_bytes, now)
+            trial = self._take(store, wanted)
             self._run(config, trial)
             undo.pop_all()  # from here on it is its own thread that ends it
         return trial
@@ -171,35 +172,31 @@ class Trials:
         for number in numbers:
             self.remove(number)
 
-    def _take(
-        self,
-        store: ObjectStore,
-        owner: str,
-        pipeline: str,
-        uploads: Sequence[BinaryIO],
-        most_bytes: int,
-        room_bytes: int,
-        now: datetime,
-    ) -> Trial:
+    def _take(self, store: ObjectStore, wanted: Wanted) -> Trial:
         place = _place(store)
         for number in list(self._trials)[: 1 - _MOST_KEPT]:
             self.remove(number)
         self._sweep(place)
-        if not store.has_room(room_bytes + sum(map(_size, uploads))):
+        if not store.has_room(wanted.room_bytes + sum(map(_size, wanted.uploads))):
             raise StoreFull("the disk has no room for this; free some space first")
         number = secrets.token_urlsafe(12)
         folder = place / f"trial.{number}"
         try:
             (folder / "in").mkdir(mode=0o700, parents=True)
             folder.chmod(0o700)
-            files = unpack(uploads, folder / "in", most_bytes)
+            files = unpack(wanted.uploads, folder / "in", wanted.most_bytes)
         except (HTTPException, OSError) as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, OSError):
                 raise StoreFull(f"the disk does not take it: {error.strerror}") from error
             raise
         trial = Trial(
-            id=number, owner=owner, pipeline=pipeline, files=files, folder=folder, began_at=now
+            id=number,
+            owner=wanted.owner,
+            pipeline=wanted.pipeline,
+            files=files,
+            folder=folder,
+            began_at=wanted.at,
         )
         with self._lock:
             self._trials[number] = trial
