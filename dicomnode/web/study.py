@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dicomnode.answers import Presence, Score
 from dicomnode.dicom.attributes import read_header, text
-from dicomnode.errors import StoreError, Unreadable
+from dicomnode.errors import Cause, StoreError, Unreadable
 from dicomnode.records import (
     Delivery,
     DeliveryState,
@@ -16,6 +16,7 @@ from dicomnode.records import (
     State,
 )
 from dicomnode.storage.database import Connection
+from dicomnode.web.described import MOST_READ, Described, describe
 from dicomnode.web.held import Held
 from dicomnode.web.held import look as look_at_held
 from dicomnode.web.site import Site
@@ -29,6 +30,9 @@ from dicomnode.worklist.studies import waits_for
 __all__ = ["JobView", "StudyView", "Trouble", "frames_of", "read", "size_bytes"]
 
 _MOST = 1000  #: jobs, and results, that one page shows
+
+#: Of a refusal, what may be otherwise the next time, with the same images.
+_MAY_PASS = (Cause.INCOMPLETE, Cause.MODEL_FAILED, Cause.RECALLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class JobView:
     troubles: Sequence["Trouble"]  #: with what is not delivered
     peers: Sequence[str]  #: to whom results may be sent again
     can: frozenset[str]  #: of retry, cancel, hurry and resend, what would be done
+    refused_again: bool  #: the same images and model would only be refused again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ class StudyView:
     """A study with its jobs, newest first, and its story, from its beginning."""
 
     study: Study
+    described: Described
     jobs: Sequence[JobView]
     story: Sequence[Moment]
     held: Held | None  #: who is named by which image, where a job is held
@@ -79,8 +85,14 @@ def read(here: Site, tx: Connection, study_uid: str) -> StudyView:
     made = results.listed(tx, study_uid=study_uid, limit=_MOST)[::-1]
     confirmed = commitments.confirmed(tx, [job.id for job in found])
     views = [_view(here, tx, job, made, confirmed, found, study) for job in found]
-    told = tell(tx, study_uid, [job.id for job in found])
-    return StudyView(study=study, jobs=views, story=told, held=_held(here, tx, views))
+    firsts = dossier.first_of_series(tx, study_uid, limit=MOST_READ)
+    return StudyView(
+        study=study,
+        described=describe(here.store, firsts),
+        jobs=views,
+        story=tell(tx, study_uid, [job.id for job in found]),
+        held=_held(here, tx, views),
+    )
 
 
 def _held(here: Site, tx: Connection, views: Sequence[JobView]) -> Held | None:
@@ -150,6 +162,7 @@ def _view(
         troubles=_troubles(owed),
         peers=sorted({item.peer for item in owed if item.peer in known} | set(wanted)),
         can=frozenset(_possible(job, study, newest=not later, sends=bool(mine) and not answered)),
+        refused_again=job.refused is not None and job.refused not in _MAY_PASS,
     )
 
 

@@ -1,13 +1,14 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from dicomnode.errors import Cause
 from dicomnode.logbook import audit
 from dicomnode.people.accounts import Role
 from dicomnode.records import Job, ResultKind, Verdict
-from dicomnode.storage.database import Database
+from dicomnode.storage.database import Connection, Database
 from dicomnode.web.access import Caller
 from dicomnode.web.pages.study import _Follower
 from dicomnode.web.site import Site
@@ -24,6 +25,7 @@ from tests.worklist import (
     held_job,
     make_results,
     not_analysed_job,
+    refused_job,
     running_job,
     say,
 )
@@ -54,6 +56,16 @@ def deliver(site: Site, job: Job, verdict: Verdict = Verdict.STORED, words: str 
     with site.database.transaction() as tx:
         for item in outbox.of_job(tx, job.id):
             say(tx, item, verdict, words, now=after(10))
+
+
+def refused_incomplete(tx: Connection) -> Job:
+    """A job of which it was told everywhere that images are missing."""
+    refused_job(tx)
+    job = claim(tx)
+    assert job is not None
+    why = {"refused": Cause.INCOMPLETE, "because": "1 of 2 images came"}
+    queue.finish(tx, job, make_results(job), {}, now=NOW, **why)  # type: ignore[arg-type]
+    return job
 
 
 # --- the page -------------------------------------------------------------------------------
@@ -94,6 +106,21 @@ def test_only_what_would_be_done_has_a_button(site: Site) -> None:
     assert 'value="retry"' in page(client(site, Role.OPERATOR), HERE)
     assert 'value="resend"' not in page(client(site, Role.OPERATOR), HERE)
     assert "<button name" not in page(client(site, Role.VIEWER), HERE)
+
+
+@pytest.mark.parametrize(
+    ("how", "main"), [(not_analysed_job, False), (failed_job, True), (refused_incomplete, True)]
+)
+def test_retry_is_the_main_button_only_where_it_may_help(
+    site: Site, how: Callable[[Connection], Job], main: bool
+) -> None:
+    with site.database.transaction() as tx:
+        how(tx)
+    text = page(client(site, Role.OPERATOR), HERE)
+    assert ('<button name="act" value="retry"' in text) is main
+    assert ("Retry would end the same" in text) is not main
+    assert 'value="retry"' in text
+    assert "Retry would end" not in page(client(site, Role.VIEWER), HERE)
 
 
 def test_a_study_without_images_is_forgotten_but_not_its_story(site: Site) -> None:
