@@ -12,6 +12,7 @@ from fastapi import Depends, HTTPException, Query
 from pydantic import BeforeValidator
 
 from dicomnode.records import State
+from dicomnode.report.wording import percent
 from dicomnode.web.access import Caller, note
 from dicomnode.web.asked import Day
 from dicomnode.web.site import Site
@@ -175,6 +176,6 @@ def as_line(study: StudyRow, job: JobRow | None) -> list[object]:
     cells = [getattr(study, name) for name in _STUDY]
     if job is None:
         return [*cells, *[""] * (len(COLUMNS) - len(cells))]
-    present = "; ".join(f"{label} {value:.3f}" for label, value in job.findings.items())
+    present = "; ".join(f"{label} {percent(value)}" for label, value in job.findings.items())
     cells += [getattr(job, name) for name in _JOB]
     return [*cells, present, "" if job.seconds_to_result is None else job.seconds_to_result]

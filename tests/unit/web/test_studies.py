@@ -146,7 +146,7 @@ def test_all_that_is_found_is_exported_and_noted(
     assert [row["patient_id"] for row in rows] == ["SYN-3", "SYN-2", "SYN-1"]
     assert [row["state"] for row in rows] == ["waiting", "failed", "delivered"]
     assert rows[0]["accession_number"] == "'=A3"  # no spreadsheet runs it
-    assert rows[2]["findings"] == "nodule 0.750"
+    assert rows[2]["findings"] == "nodule 75.0 %"
     assert actions(site) == [("studies.exported", "", "calling_ae MODALITY")]
 
 
