@@ -13,9 +13,19 @@ from pathlib import Path
 
 from dicomnode.errors import ConfigError, Mistake
 
-__all__ = ["Texts", "difference", "locked", "unwritable", "write"]
+__all__ = ["Texts", "difference", "locked", "told", "unwritable", "write"]
 
 Texts = Mapping[str, str]  #: by name, as `load.read` gives them
+
+
+def told(before: Texts, after: Texts) -> list[str]:
+    """Which files differ, and how: peers/ct.toml added."""
+    found = []
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            what = "added" if name not in before else "removed" if name not in after else "changed"
+            found.append(f"{name} {what}")
+    return found
 
 
 def difference(before: Texts, after: Texts) -> str:

@@ -29,15 +29,16 @@ class Configuration:
 def remember(
     tx: Connection, files: Mapping[str, str], user: str, note: str, *, now: datetime
 ) -> None:
-    """Write down a configuration, unless it is the newest one already.
+    """Write down a configuration; one without a user only where it is not the newest already.
 
+    A person who brings back what was in force last, over files that never were, is remembered.
     Who changes the files calls this first and writes them in the same transaction: the node, which
     calls it when it finds them, waits for its end, and then there is nothing left to write down.
     """
     one_at_a_time(tx, "configurations")
     digest = digest_of(files)
     last = sa.select(configurations.c.digest).order_by(configurations.c.id.desc()).limit(1)
-    if tx.execute(last).scalar_one_or_none() == digest:
+    if not user and tx.execute(last).scalar_one_or_none() == digest:
         return
     row = {"at": now, "user": user, "note": note, "digest": digest, "files": dict(files)}
     tx.execute(sa.insert(configurations).values(row))

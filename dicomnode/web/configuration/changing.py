@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dicomnode.config.current import AT_START
 from dicomnode.config.fields import AETitle
-from dicomnode.config.files import Texts, difference, locked, write
+from dicomnode.config.files import Texts, difference, locked, told, write
 from dicomnode.config.forms import Known
 from dicomnode.config.load import digest_of
 from dicomnode.config.pipelines import MatchSettings
@@ -33,6 +33,7 @@ __all__ = [
     "going_back",
     "history",
     "known",
+    "number_of",
     "our_title",
     "owed",
     "peers_now",
@@ -67,6 +68,7 @@ class Version:
     digest: str
     files: Texts
     changed: tuple[str, ...]  #: names of files
+    told: tuple[str, ...]  #: the same, with what was done to each
     difference: str  #: from the one before, as a unified diff
     first: bool  #: none is known before it
 
@@ -157,7 +159,8 @@ def save(
             if configurations.newest(tx) is None:
                 configurations.remember(tx, proposal.before, "", "as it was found", now=here.now())
             configurations.remember(tx, proposal.after, caller.name, words, now=here.now())
-        detail = ", ".join(sorted(proposal.changes)) + (f": {words}" if words else "")
+        what = told(proposal.before, proposal.after)
+        detail = ", ".join(what) + (f": {words}" if words else "")
         note(tx, here, caller, action, detail=detail)
         write(here.config, proposal.changes)
     return proposal
@@ -170,6 +173,13 @@ def history(here: Site, *, before: int = 0, limit: int = 50) -> tuple[list[Versi
     pairs = zip(found, [*found[1:], None], strict=False)
     versions = [_version(one, older) for one, older in pairs]
     return versions[:limit], len(found) > limit
+
+
+def number_of(here: Site, texts: Texts) -> int:
+    """The number of the last version that is these files; 0 where none is."""
+    with here.database.reading() as tx:
+        found = configurations.last_with(tx, digest_of(texts))
+    return found.id if found else 0
 
 
 def before_now(here: Site, texts: Texts) -> int:
@@ -202,6 +212,7 @@ def _version(
         digest=one.digest,
         files=one.files,
         changed=tuple(files),
+        told=tuple(told(before, one.files)),
         difference=difference(before, one.files) if older else "",
         first=older is None,
     )

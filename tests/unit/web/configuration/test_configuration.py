@@ -91,7 +91,7 @@ def test_what_is_confirmed_is_saved_with_every_comment_kept_and_noted(
     assert pacs_file(site) == PACS.replace("port = 4242", "port = 104").replace(
         "#may_send = false", "may_send = true"
     )
-    assert trail(site)[0] == "administrator configuration.saved peers/pacs.toml: moved"
+    assert trail(site)[0] == "administrator configuration.saved peers/pacs.toml changed: moved"
     with site.database.reading() as tx:
         new, old = configurations.listed(tx)
     assert (new.user, new.note, old.user) == ("administrator", "moved", "")
@@ -258,10 +258,43 @@ def test_one_goes_back_to_what_was_in_force(site: Site, browser: TestClient) -> 
     assert pacs_file(site) == PACS
     assert not (site.config / "peers" / "new.toml").exists()
     assert trail(site)[0] == (
-        "administrator configuration.rolled-back peers/new.toml, peers/pacs.toml: back to version 1"
+        "administrator configuration.rolled-back peers/new.toml removed, peers/pacs.toml changed: "
+        "back to version 1"
     )
     assert "The files are like that now." in browser.get("/configuration/history/1").text
     assert browser.get("/configuration/history/99").status_code == 404
+
+
+def test_what_was_added_and_removed_is_told_apart(site: Site, browser: TestClient) -> None:
+    before = browser.get("/configuration/history").text
+    assert "peers/new.toml" not in before
+    assert save(browser, site, {"peers/new.toml": PACS})[0] == 303
+    assert save(browser, site, {"peers/new.toml": None})[0] == 303
+
+    rows = browser.get("/configuration/history").text.split("<tr>")
+
+    assert ["removed" in rows[2], "added" in rows[3]] == [True, True]
+    assert [row.count("as the files are now") for row in rows[2:]] == [1, 0, 0]
+    assert "the same files as 3" in rows[4]
+    assert [line.split(" ", 2)[2] for line in trail(site)] == [
+        "peers/new.toml removed",
+        "peers/new.toml added",
+    ]
+
+
+def test_who_goes_back_from_files_that_never_were_in_force_is_in_the_history(
+    site: Site, browser: TestClient
+) -> None:
+    confirm(browser, look(browser, "/configuration/peers/pacs", do="review", port="104"), "moved")
+    (site.config / "peers" / "pacs.toml").write_text("port = ")
+    page = browser.get("/configuration/history/2").text
+    assert confirm(browser, page, hidden(page, "words")) == 303
+
+    text = browser.get("/configuration/history").text
+
+    assert "back to version 2" in text
+    assert "never in force" in text
+    assert text.count("as the files are now") == 1
 
 
 def test_what_a_file_holds_is_shown_as_text_never_as_html(site: Site, browser: TestClient) -> None:
