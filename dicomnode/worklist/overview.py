@@ -31,6 +31,7 @@ __all__ = [
     "received",
     "states",
     "times",
+    "unmatched",
 ]
 
 COUNTED = 10_000  #: so many are counted; more are said to be more
@@ -39,9 +40,6 @@ _JOBS_LOOKED_AT = 20
 
 #: What was delivered may be sent again, or recalled.
 _DELIVERED_ONCE = (State.DELIVERED, State.REPORTED, State.UNDELIVERED, State.WITHDRAWN)
-
-#: Of an older revision these need nobody any more.
-_TROUBLE = (State.HELD, State.FAILED, State.UNDELIVERED, State.INCOMPLETE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +102,24 @@ def received(tx: Connection, since: datetime) -> Count:
     return Count(**tx.execute(sa.select(today.label("today"), known.label("now"))).mappings().one())
 
 
+def unmatched(tx: Connection, since: datetime) -> int:
+    """Studies whose last image came since then and that no pipeline took, at most `COUNTED`+1."""
+    has_job = sa.exists().where(jobs.c.study_uid == studies.c.study_uid)
+    mine = sa.select(studies.c.study_uid).where(studies.c.last_received_at >= since, ~has_job)
+    count: int = tx.execute(sa.select(_at_most(mine))).scalar_one()
+    return count
+
+
 def states(tx: Connection, since: datetime) -> dict[State, Count]:
     """Jobs of each state: that came to it since then and are there yet, and all that are there.
 
-    Of what needs a person, a job counts as there only while there is no later revision.
+    Of a study in a pipeline its newest revision counts, as in a search for the state.
     """
     columns = []
     for state in State:
-        mine = sa.select(jobs.c.id).where(jobs.c.state == state)
-        now = mine.where(is_newest()) if state in _TROUBLE else mine
+        mine = sa.select(jobs.c.id).where(jobs.c.state == state, is_newest())
         columns.append(_at_most(mine.where(jobs.c.updated_at >= since)).label(f"{state} today"))
-        columns.append(_at_most(now).label(f"{state} now"))
+        columns.append(_at_most(mine).label(f"{state} now"))
     row = tx.execute(sa.select(*columns)).mappings().one()
     return {state: Count(today=row[f"{state} today"], now=row[f"{state} now"]) for state in State}
 

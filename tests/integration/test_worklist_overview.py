@@ -16,6 +16,7 @@ from tests.worklist import (
     enter,
     failed_job,
     held_job,
+    not_analysed_job,
     owed,
     reported_job,
     say,
@@ -39,6 +40,23 @@ def test_jobs_are_counted_by_state_today_and_now(database: Database) -> None:
     assert found[State.HELD] == overview.Count(today=0, now=1)
     assert found[State.RUNNING] == overview.Count(today=0, now=0)
     assert studies == overview.Count(today=1, now=3)
+
+
+def test_a_study_that_was_tried_again_counts_once(database: Database) -> None:
+    with database.transaction() as tx:
+        not_analysed_job(tx, now=NOW)
+        enter(tx, 2, now=NOW)
+        found = overview.states(tx, TODAY)
+    assert found[State.NOT_ANALYSED] == overview.Count(today=0, now=0)
+    assert found[State.WAITING] == overview.Count(today=1, now=1)
+
+
+def test_a_study_that_no_pipeline_takes_is_counted(database: Database) -> None:
+    with database.transaction() as tx:
+        enter(tx, 1, study_uid=uid(1), now=NOW)
+        enter(tx, 2, study_uid=uid(2), pipelines={}, now=NOW)
+        enter(tx, 3, study_uid=uid(3), pipelines={}, now=YESTERDAY)
+        assert overview.unmatched(tx, TODAY) == 1
 
 
 def test_a_failure_that_a_later_revision_follows_needs_nobody(database: Database) -> None:

@@ -55,6 +55,7 @@ class Overview:
     disk_bytes: int | None
     keep_free_bytes: int  #: with less, no image is taken
     received: Count
+    unmatched: int  #: studies of today that no pipeline took
     states: dict[State, Count]
     times: Times
     hours: list[Hour]
@@ -81,6 +82,7 @@ def glance(database: Database, settings: Settings, *, now: datetime) -> Overview
             disk_bytes=whole,
             keep_free_bytes=settings.node.storage.min_free_bytes,
             received=overview.received(tx, today),
+            unmatched=overview.unmatched(tx, today),
             states=overview.states(tx, today),
             times=overview.times(tx, today),
             hours=overview.hours(tx, now),
