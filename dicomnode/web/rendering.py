@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fastapi import Request
@@ -54,8 +54,8 @@ def text_of(name: str, caller: Caller | None, values: Mapping[str, object]) -> s
 
 
 def _at(value: datetime | None) -> str:
-    """A time for people; `app.js` shows it in the zone of the browser."""
-    return value.isoformat(timespec="seconds") if value else ""
+    """A time for people, in UTC; `app.js` shows it in the zone of the browser."""
+    return value.astimezone(UTC).isoformat(timespec="seconds") if value else ""
 
 
 def _lasting(seconds: float | timedelta | None) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from fastapi import Depends, Query
+from fastapi import Depends, HTTPException, Query
 
 from dicomnode.audit.events import Deed
 from dicomnode.logbook import audit
@@ -23,16 +24,31 @@ def _wanted(
     user: Annotated[str, Query(max_length=64, description="Who did it.")] = "",
     action: Annotated[str, Query(max_length=32, description="What, such as study.seen.")] = "",
     study_uid: Annotated[str, Query(max_length=64, description="With which study.")] = "",
-    since: Annotated[Day, Query(description="From this day on, in UTC.")] = None,
-    until: Annotated[Day, Query(description="Up to and with this day, in UTC.")] = None,
+    since: Annotated[Day, Query(description="From this day on.")] = None,
+    until: Annotated[Day, Query(description="Up to and with this day.")] = None,
+    zone: Annotated[
+        str, Query(max_length=64, description="Of the days; as Europe/Berlin.")
+    ] = "UTC",
 ) -> Search:
     return Search(
         user=user.strip(),
         action=action.strip(),
         study_uid=study_uid.strip(),
-        since=datetime.combine(since, time.min, UTC) if since else None,
-        until=datetime.combine(until, time.max, UTC) if until else None,
+        since=_moment(since, time.min, zone),
+        until=_moment(until, time.max, zone),
     )
+
+
+def _moment(day: date | None, clock: time, zone: str) -> datetime | None:
+    """That time of a day, in a zone by its name."""
+    if day is None:
+        return None
+    try:
+        moment = datetime.combine(day, clock, ZoneInfo(zone))
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError, OSError, ZoneInfoNotFoundError) as error:
+        raise HTTPException(422, f"there is no {day} in the time zone {zone}") from error
+    return moment
 
 
 #: In a route: `wanted: Wanted`.

@@ -37,6 +37,8 @@ def table(
         "since": wanted.since.date().isoformat() if wanted.since else "",
         "until": wanted.until.date().isoformat() if wanted.until else "",
     }
+    day = wanted.since or wanted.until
+    zone = {"zone": str(day.tzinfo)} if day else {}
     return page(
         request,
         "audit.html",
@@ -45,7 +47,7 @@ def table(
         next=found[_A_PAGE - 1][0] if len(found) > _A_PAGE else 0,
         before=before,
         asked=asked,
-        query=query_of(asked),
+        query=query_of(asked | zone),
         actions=actions,
         names=names,
     )

@@ -1,6 +1,8 @@
 // What the pages do in the browser; without it they still work, by loading again.
 //
-//   <time datetime="...Z">                shown in the browser's zone
+//   <time datetime="...">                 shown in the browser's zone
+//   <text data-clock="...">               the same at the axis of a plot, hours and minutes
+//   <span data-zone>UTC</span>            names that zone; an input of this kind sends its name
 //   <section data-live="/today/live">     server-sent events; each is {"id": ..., "html": ...}
 //   <form data-into="part">               sent without loading; the answer goes into #part
 //   <form ... data-typing>                the same, while one types
@@ -27,6 +29,15 @@ function localTimes(within) {
     time.textContent = today ? at.toLocaleTimeString() : at.toLocaleString(undefined, day);
     time.title = time.dateTime;
     time.dataset.local = "";
+  }
+  for (const mark of within.querySelectorAll("[data-clock]")) {
+    const at = new Date(mark.dataset.clock);
+    mark.textContent = at.toLocaleTimeString(undefined, { hour: "numeric", minute: "2-digit" });
+  }
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  for (const place of within.querySelectorAll("[data-zone]")) {
+    if (place instanceof HTMLInputElement) place.value = zone;
+    else place.textContent = zone;
   }
 }
 

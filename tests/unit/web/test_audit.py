@@ -65,6 +65,7 @@ def test_the_trail_is_read_in_pieces_while_it_grows(site: Site) -> None:
         ({"since": "2026-02-24", "until": "2026-02-24"}, 250),
         ({"until": "2026-02-23"}, 0),
         ({"since": "2026-02-25"}, 0),
+        ({"until": "2026-02-24", "zone": "Asia/Tokyo"}, 180),
         ({"user": "", "action": "", "study_uid": "", "since": "", "until": ""}, 250),
         ({"since": "0001-01-01", "until": "9999-12-31"}, 250),
     ],
@@ -83,6 +84,20 @@ def test_the_page_shows_filters_and_older_lines(site: Site) -> None:
     assert browser.get(f"/audit?user=ada&before={older}").status_code == 200
     assert "There is no such line." in browser.get("/audit?user=nobody-here").text
     assert browser.get("/audit?since=yesterday").status_code == 422
+
+
+def test_days_are_those_of_the_zone_that_is_named(site: Site) -> None:
+    browser = client(site)
+    page = browser.get("/audit?since=2026-02-24&zone=America/New_York").text
+    assert 'value="2026-02-24"' in page
+    assert "/api/audit.csv?since=2026-02-24&amp;zone=America%2FNew_York" in page
+    for zone, day in (("Mars/Olympus", "2026-02-24"), ("../UTC", "2026-02-24")):
+        answer = browser.get(f"/api/audit?since={day}&zone={zone}")
+        assert (answer.status_code, answer.json()["problem"]) == (
+            422,
+            f"there is no {day} in the time zone {zone}",
+        )
+    assert browser.get("/api/audit?since=0001-01-01&zone=Asia/Tokyo").status_code == 422
 
 
 def test_the_csv_holds_all_that_is_asked_for_and_nothing_that_runs(site: Site) -> None:
