@@ -7,7 +7,7 @@ from dicomnode.config.load import digest_of, read
 from dicomnode.config.proposal import propose
 from dicomnode.web.access import Administrator
 from dicomnode.web.asked import Before, Number
-from dicomnode.web.configuration.changing import going_back, history, version
+from dicomnode.web.configuration.changing import going_back, history, number_of, version
 from dicomnode.web.rendering import page
 from dicomnode.web.site import Here
 
@@ -19,6 +19,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/configuration/history")
 def listed(request: Request, here: Here, caller: Administrator, before: Before = 0) -> HTMLResponse:
     """The versions, newest first."""
+    texts = read(here.config)
     versions, more = history(here, before=before)
     return page(
         request,
@@ -27,7 +28,8 @@ def listed(request: Request, here: Here, caller: Administrator, before: Before =
         versions=versions,
         more=more,
         before=before,
-        now=digest_of(read(here.config)),
+        now=digest_of(texts),
+        number=number_of(here, texts),
     )
 
 
