@@ -144,6 +144,9 @@ def test_a_syslog_host_that_swallows_everything_holds_nothing_up(
             running.send([radiograph(tmp_path, 2)])
             running.wait_for_studies(1, timeout_s=LONG_S)
             log = tmp_path / "node" / "audit" / "audit.log"
-            until(lambda: WENT in told(log.read_text().splitlines()), timeout_s=LONG_S)
+            until(
+                lambda: log.exists() and WENT in told(log.read_text().splitlines()),
+                timeout_s=LONG_S,
+            )
 
             assert running.stop() == 0
