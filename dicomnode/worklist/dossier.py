@@ -19,6 +19,7 @@ __all__ = [
     "beside",
     "brought",
     "find",
+    "first_of_series",
     "get",
     "images",
     "mark",
@@ -115,6 +116,14 @@ def images(tx: Connection, study_uid: str, *, after: int = 0, limit: int = 100) 
         )
         for row in rows.mappings()
     ]
+
+
+def first_of_series(tx: Connection, study_uid: str, limit: int) -> list[InstanceRef]:
+    """The first image of each series of a study, in order of arrival; nothing of ours."""
+    mine = (instances.c.study_uid == study_uid) & instances.c.own.is_(False)
+    firsts = sa.select(sa.func.min(instances.c.id)).where(mine).group_by(instances.c.series_uid)
+    wanted = sa.select(instances).where(instances.c.id.in_(firsts)).order_by(instances.c.id)
+    return [ref_of(row) for row in tx.execute(wanted.limit(limit)).mappings()]
 
 
 def brought(tx: Connection, study_uid: str) -> list[Brought]:

@@ -13,6 +13,7 @@ from dicomnode.web import acting, study
 from dicomnode.web.access import Operator, Viewer, note
 from dicomnode.web.acting import Done
 from dicomnode.web.api.jobs import JobFacts, facts_of
+from dicomnode.web.described import Described
 from dicomnode.web.site import Here
 from dicomnode.web.story import Moment
 from dicomnode.web.study import JobView
@@ -82,6 +83,7 @@ class WholeStudy(BaseModel):
     """A study with its jobs, newest first, and its story."""
 
     study: Study
+    described: Described = Field(description="As an image of each series has it.")
     jobs: list[WholeJob]
     images: list[ImageFacts] = Field(description=f"At most the first {_MOST_IMAGES}.")
     story: list[Moment]
@@ -113,6 +115,7 @@ def read_study(here: Here, caller: Viewer, study_uid: InPath) -> WholeStudy:
         note(tx, here, caller, "study.seen", study_uid=study_uid, patient_id=whose)
     return WholeStudy(
         study=view.study,
+        described=view.described,
         jobs=[_whole(each) for each in view.jobs],
         images=[
             ImageFacts(
