@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dicomnode.answers import Presence, Score
+from dicomnode.answers import Score
 from dicomnode.dicom.attributes import read_header, text
 from dicomnode.errors import Cause, StoreError, Unreadable
 from dicomnode.records import (
@@ -19,6 +19,7 @@ from dicomnode.storage.database import Connection
 from dicomnode.web.described import MOST_READ, Described, describe
 from dicomnode.web.held import Held
 from dicomnode.web.held import look as look_at_held
+from dicomnode.web.showing.ranking import ranked
 from dicomnode.web.site import Site
 from dicomnode.web.story import Moment, tell
 from dicomnode.worklist import commitments, dossier, jobs, outbox, results
@@ -157,7 +158,7 @@ def _view(
         stands=not answered and bool(mine or job.refused),
         confirmed=job.id in confirmed,
         waits=waits,
-        findings=_ranked(said),
+        findings=ranked(said),
         results=mine,
         troubles=_troubles(owed),
         peers=sorted({item.peer for item in owed if item.peer in known} | set(wanted)),
@@ -183,13 +184,6 @@ def _troubles(owed: Iterable[Delivery]) -> list[Trouble]:
         )
         for (peer, words, again), items in found.items()
     ]
-
-
-def _ranked(said: Mapping[str, Score]) -> Mapping[str, Score]:
-    order = (Presence.PRESENT, Presence.UNDETERMINED, Presence.ABSENT)
-    return dict(
-        sorted(said.items(), key=lambda item: (order.index(item[1].presence), -item[1].probability))
-    )
 
 
 def _possible(job: Job, study: Study, *, newest: bool, sends: bool) -> Iterator[str]:

@@ -19,6 +19,7 @@ from dicomnode.web.configuration.installed import installed_models
 from dicomnode.web.live import live
 from dicomnode.web.rendering import is_of_script, page, part, text_of
 from dicomnode.web.showing import kinds
+from dicomnode.web.showing.captions import caption
 from dicomnode.web.showing.overlays import stacks
 from dicomnode.web.site import Here, Site
 from dicomnode.web.study import StudyView
@@ -166,6 +167,7 @@ def _values(here: Site, view: StudyView) -> dict[str, object]:
         "cards": here.shelf(),
         "conflict": settings.node.receive.conflict,
         "names": kinds.NAMES,
+        "captions": _captions(here, view),
         "done": [],
     }
 
@@ -177,6 +179,13 @@ def _parts(here: Site, caller: Caller, view: StudyView) -> dict[str, str]:
 
 def _mark(html: str) -> str:
     return sha256(html.encode()).hexdigest()[:16]
+
+
+def _captions(here: Site, view: StudyView) -> dict[str, str]:
+    """What each result shows, by its UID."""
+    uids = [made.ref.sop_instance_uid for each in view.jobs for made in each.results]
+    study_uid = view.study.study_uid
+    return {uid: caption(here.store.path_of_result(study_uid, uid)) for uid in uids}
 
 
 def _captures(view: StudyView) -> list[str]:

@@ -11,6 +11,7 @@ from dicomnode.records import Job, ResultKind, Verdict
 from dicomnode.storage.database import Connection, Database
 from dicomnode.web.access import Caller
 from dicomnode.web.pages.study import _Follower
+from dicomnode.web.showing import captions
 from dicomnode.web.site import Site
 from dicomnode.worklist import by_hand, outbox, queue, retention
 from tests.answered import PATIENT, answer, image_of, make_image, result_of
@@ -82,6 +83,23 @@ def test_the_page_tells_who_what_was_found_and_what_happened(site: Site) -> None
     ):
         assert words in text, words
     assert seen(site) == [("study.seen", STUDY_UID, PATIENT)]
+
+
+def test_each_picture_of_a_job_says_what_it_shows(site: Site) -> None:
+    _, results = answer(site, kinds=[ResultKind.SC, ResultKind.GSPS, ResultKind.SEG, ResultKind.SR])
+    text = page(client(site, Role.VIEWER), HERE)
+    for words in (
+        *(
+            ">Picture: Grad-CAM heat map of Pleural effusion<",
+            ">Presentation state: Pleural effusion",
+        ),
+        *(">Segmentation<", ">Report<"),
+    ):
+        assert words in text, words
+    gone = result_of(results, ResultKind.SC)
+    site.store.path_of_result(STUDY_UID, gone).unlink()
+    captions._read.cache_clear()
+    assert ">Picture<" in page(client(site, Role.VIEWER), HERE)
 
 
 def test_what_a_peer_said_of_several_results_is_said_once(site: Site) -> None:

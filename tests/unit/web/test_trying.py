@@ -33,8 +33,9 @@ print("loading the model", file=sys.stderr)
 out.mkdir()
 shutil.copy(files[0], out / "001-001-sc.dcm")
 score = {"probability": 0.75, "presence": "present", "threshold": 0.5, "calibrated": True}
+other = score | {"probability": 0.25, "presence": "absent"}
 study = {"study_uid": "1.2.3", "images": len(files), "objects": 1, "model": "demo@1",
-         "findings": {"nodule": score}, "cause": None, "problem": "",
+         "findings": {"effusion": other, "nodule": score}, "cause": None, "problem": "",
          "results": [{"kind": "sc", "file": "001-001-sc.dcm"}]}
 print(json.dumps({"objects": 1, "unreadable": 0, "missed": {}, "studies": [study]}))
 """
@@ -127,7 +128,10 @@ def test_what_was_found_is_seen_and_nothing_else_happens(made: Callable[..., Sit
         {
             "images": 2,
             "model": "demo@1",
-            "findings": [{"label": "nodule", "probability": 0.75, "presence": "present"}],
+            "findings": [
+                {"label": "nodule", "probability": 0.75, "presence": "present"},
+                {"label": "effusion", "probability": 0.25, "presence": "absent"},
+            ],
             "cause": "",
             "problem": "",
             "results": [{"place": 1, "kind": "sc"}],
@@ -136,6 +140,9 @@ def test_what_was_found_is_seen_and_nothing_else_happens(made: Callable[..., Sit
     browser = client(site, Role.OPERATOR)
     page = browser.get(f"/try/{number}").text
     assert "75.0 %" in page
+    assert "The study: patient SYN-0001, accession number A0001</h2>" in page
+    assert "1.2.3</span>" in page
+    assert page.index("nodule") < page.index("effusion")  # as on a study's page
     assert f"/try/{number}/pictures/1.png" in page
     assert browser.get(f"/try/{number}/pictures/1.png").content[:4] == b"\x89PNG"
     assert browser.get(f"/api/try/{number}/results/1").content == DICOM
