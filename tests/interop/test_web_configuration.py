@@ -103,6 +103,17 @@ def test_a_peer_is_added_and_answers(site: Site, tmp_path: Path) -> None:
         assert load(site.config).peers["archive"].port == peer.port
 
 
+def test_on_a_small_screen_what_saves_is_in_sight(site: Site) -> None:
+    with administrator(site) as page:
+        page.set_viewport_size({"width": 1366, "height": 680})
+        page.goto(f"{page.url}/add/peers")
+        page.get_by_label("Name", exact=False).first.fill("xray")
+        page.locator('[name="v.ae_title"]').fill("XRAY1")
+        page.locator('[name="v.host"]').fill("10.0.0.7")
+        page.get_by_role("button", name="See what changes").click()
+        expect(page.get_by_role("button", name="Save", exact=True)).to_be_in_viewport(ratio=1)
+
+
 def test_what_is_typed_before_a_button_does_not_overtake_its_answer(site: Site) -> None:
     with administrator(site) as page:
         page.get_by_role("link", name="pacs").first.click()
