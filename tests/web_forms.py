@@ -1,14 +1,17 @@
 """Forms of the configuration in a test: what a browser sends of a page, looked at and confirmed."""
 
 import html
+import json
 import re
+from collections.abc import Mapping
 
 from fastapi.testclient import TestClient
 
+from dicomnode.config.load import digest_of, read
 from dicomnode.logbook import audit
 from dicomnode.web.site import Site
 
-__all__ = ["PACS", "confirm", "form", "hidden", "look", "pacs_file", "trail"]
+__all__ = ["PACS", "confirm", "form", "hidden", "look", "pacs_file", "save", "trail"]
 
 PACS = """\
 # Our archive.
@@ -67,3 +70,12 @@ def pacs_file(site: Site) -> str:
 def trail(site: Site) -> list[str]:
     with site.database.reading() as tx:
         return [f"{entry.user} {entry.action} {entry.detail}" for _, entry in audit.listed(tx)]
+
+
+def save(browser: TestClient, site: Site, changes: Mapping[str, str | None]) -> tuple[int, str]:
+    """Save texts without looking at them; the status and the page."""
+    texts = read(site.config)
+    seen = digest_of({name: texts[name] for name in changes if name in texts})
+    data = {"changes": json.dumps(changes), "seen": seen}
+    answer = browser.post("/configuration/save", data=data)
+    return answer.status_code, answer.text

@@ -50,6 +50,22 @@ _WORDS = {
     "tls": "TLS",
     "url": "URL",
 }
+#: Kinds of results and profiles, as people call them.
+_RESULTS: Mapping[str, str] = {
+    ResultKind.SC: "Secondary Capture: the image with its heat map",
+    ResultKind.SEG: "Segmentation of the regions",
+    ResultKind.GSPS: "Presentation State: the regions drawn on the image itself",
+    ResultKind.SR: "Structured Report (TID 1500)",
+    ResultKind.SR3D: "Structured Report as Comprehensive 3D SR",
+    ResultKind.TEXT: "Report in sentences (Basic Text SR)",
+    ResultKind.PDF: "The report as a page (Encapsulated PDF)",
+    ResultKind.KO: "Key Object Selection: which images matter",
+    Profile.OHIF: "OHIF",
+    Profile.WEASIS: "Weasis",
+    Profile.STONE: "Stone",
+    Profile.AIR: "IHE AIR",
+    Profile.LEGACY: "Viewers that show pictures and text only",
+}
 _UNITS = {"bytes": "bytes", "days": "days", "h": "hours", "min": "minutes", "s": "seconds"}
 
 
@@ -86,6 +102,8 @@ class Field:
     default: object  #: as the model has it; None where it has none
     example: object = None
     choices: tuple[str, ...] = ()  #: what can be chosen or ticked
+    parts: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: the same, parted under headings
+    words: Mapping[str, str] | None = None  #: what choices are called
     suggested: tuple[str, ...] = ()  #: for what is typed
     least: float | None = None
     most: float | None = None
@@ -154,6 +172,8 @@ def _field(model: type[Section], way: Way, info: FieldInfo, known: Known) -> Fie
         default=None if info.is_required() else info.default,
         example=(info.examples or [None])[0],
         choices=choices,
+        parts=_parts(kind, choices),
+        words=_RESULTS if kind == _plain(Selection) else None,
         suggested=_suggested(kind, known),
         least=least,
         most=most,
@@ -208,6 +228,13 @@ def _choices(kind: Any, known: Known) -> tuple[str, ...]:
     if isinstance(one, type) and issubclass(one, StrEnum):
         return tuple(one)
     return ()
+
+
+def _parts(kind: Any, choices: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if kind == _plain(Selection):
+        profiles = "Profiles: what a viewer can show, in place of kinds or beside them"
+        return (("Kinds", tuple(ResultKind)), (profiles, tuple(Profile)))
+    return (("", choices),)
 
 
 def _suggested(kind: Any, known: Known) -> tuple[str, ...]:

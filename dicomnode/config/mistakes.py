@@ -44,7 +44,7 @@ _WORDS = {
 _NOT_TOML = (
     (
         r"Illegal character '\\n'|Expected \"'\"|Unterminated string",
-        "a quote is missing at its end",
+        "a closing quote is missing",
     ),
     (r"Unescaped '\\'", "a \\ in a text is written twice, or the text stands in single quotes"),
     (

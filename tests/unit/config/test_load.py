@@ -256,8 +256,8 @@ def test_text_without_quotes_is_found_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("node", "line", "problem"),
     [
-        ('[log]\nlevel = "INFO\n', 2, "a quote is missing at its end"),
-        ("[log]\nlevel = 'INFO\n", 2, "a quote is missing at its end"),
+        ('[log]\nlevel = "INFO\n', 2, "a closing quote is missing"),
+        ("[log]\nlevel = 'INFO\n", 2, "a closing quote is missing"),
         ("[log]\nlevel =\n", 2, "a value is missing, or is none of TOML's"),
         ("[log]\nlevel = 1\nlevel = 2\n", 3, "it is said here for the second time"),
         ("[log]\n[log]\n", 2, "it is said here for the second time"),

@@ -1,17 +1,14 @@
 """The configuration is changed by forms: checked, compared, confirmed, kept, and taken back."""
 
-import json
-from collections.abc import Mapping
-
 import pytest
 from fastapi.testclient import TestClient
 
-from dicomnode.config.load import digest_of, load, read
+from dicomnode.config.load import load, read
 from dicomnode.logbook import configurations, standing
 from dicomnode.people.accounts import Role
 from dicomnode.web.site import Site
 from tests.web import client
-from tests.web_forms import PACS, confirm, form, hidden, look, pacs_file, trail
+from tests.web_forms import PACS, confirm, form, hidden, look, pacs_file, save, trail
 from tests.worklist import NOW
 
 
@@ -63,6 +60,26 @@ def test_where_nothing_can_be_saved_it_is_said_before(
     page = browser.get("/configuration").text
     assert "Nothing can be saved from here" in page
     assert f"<code>{site.config / 'peers'}</code>" in page
+
+
+def test_a_choice_is_offered_once_and_results_by_their_names(
+    site: Site, browser: TestClient
+) -> None:
+    page = browser.get("/configuration/pipelines/all").text
+    assert page.count(">demonstration (default)</option>") == 1
+    assert ">demonstration</option>" not in page
+    assert 'value="sr3d"> <span>Structured Report as Comprehensive 3D SR <code' in page
+    assert page.index(">Kinds<") < page.index('value="ko"') < page.index(">Profiles: ")
+    assert page.index(">Profiles: ") < page.index('value="ohif"')
+
+    file = site.config / "pipelines" / "all.toml"
+    file.write_text('destinations = ["pacs"]\nmodel = "demonstration"\n')
+    page = browser.get("/configuration/pipelines/all").text
+
+    assert page.count("<option selected>demonstration</option>") == 1
+    assert "demonstration (default)" not in page
+    answer = look(browser, "/configuration/pipelines/all", do="review")
+    assert "Nothing would change." in answer
 
 
 def test_a_form_that_is_sent_as_it_is_changes_nothing(browser: TestClient) -> None:
@@ -162,14 +179,6 @@ def test_somebody_who_was_faster_is_not_overwritten(site: Site, browser: TestCli
     assert load(site.config).peers["pacs"].port == 104
 
 
-def save(browser: TestClient, site: Site, changes: Mapping[str, str | None]) -> tuple[int, str]:
-    texts = read(site.config)
-    seen = digest_of({name: texts[name] for name in changes if name in texts})
-    data = {"changes": json.dumps(changes), "seen": seen}
-    answer = browser.post("/configuration/save", data=data)
-    return answer.status_code, answer.text
-
-
 def test_nothing_wrong_is_ever_written(site: Site, browser: TestClient) -> None:
     before = read(site.config)
     for changes, why in (
@@ -241,60 +250,6 @@ def test_what_is_still_needed_is_not_removed(site: Site, browser: TestClient) ->
     assert confirm(browser, browser.post("/configuration/peers/pacs/remove").text) == 303
     assert load(site.config).peers == {}
     assert browser.get("/configuration/peers/pacs").status_code == 404
-
-
-def test_one_goes_back_to_what_was_in_force(site: Site, browser: TestClient) -> None:
-    confirm(browser, look(browser, "/configuration/peers/pacs", do="review", port="104"), "one")
-    (site.config / "peers" / "new.toml").write_text(PACS)
-    confirm(browser, look(browser, "/configuration/peers/pacs", do="review", port="105"), "two")
-    versions = browser.get("/configuration/history").text
-    assert versions.index("two") < versions.index("one") < versions.index("as it was found")
-
-    page = browser.get("/configuration/history/1").text
-    assert "<ins>+port = 4242</ins>" in page
-    assert "+++ (removed)" in page
-    assert confirm(browser, page, hidden(page, "words")) == 303
-
-    assert pacs_file(site) == PACS
-    assert not (site.config / "peers" / "new.toml").exists()
-    assert trail(site)[0] == (
-        "administrator configuration.rolled-back peers/new.toml removed, peers/pacs.toml changed: "
-        "back to version 1"
-    )
-    assert "The files are like that now." in browser.get("/configuration/history/1").text
-    assert browser.get("/configuration/history/99").status_code == 404
-
-
-def test_what_was_added_and_removed_is_told_apart(site: Site, browser: TestClient) -> None:
-    before = browser.get("/configuration/history").text
-    assert "peers/new.toml" not in before
-    assert save(browser, site, {"peers/new.toml": PACS})[0] == 303
-    assert save(browser, site, {"peers/new.toml": None})[0] == 303
-
-    rows = browser.get("/configuration/history").text.split("<tr>")
-
-    assert ["removed" in rows[2], "added" in rows[3]] == [True, True]
-    assert [row.count("as the files are now") for row in rows[2:]] == [1, 0, 0]
-    assert "the same files as 3" in rows[4]
-    assert [line.split(" ", 2)[2] for line in trail(site)] == [
-        "peers/new.toml removed",
-        "peers/new.toml added",
-    ]
-
-
-def test_who_goes_back_from_files_that_never_were_in_force_is_in_the_history(
-    site: Site, browser: TestClient
-) -> None:
-    confirm(browser, look(browser, "/configuration/peers/pacs", do="review", port="104"), "moved")
-    (site.config / "peers" / "pacs.toml").write_text("port = ")
-    page = browser.get("/configuration/history/2").text
-    assert confirm(browser, page, hidden(page, "words")) == 303
-
-    text = browser.get("/configuration/history").text
-
-    assert "back to version 2" in text
-    assert "never in force" in text
-    assert text.count("as the files are now") == 1
 
 
 def test_what_a_file_holds_is_shown_as_text_never_as_html(site: Site, browser: TestClient) -> None:

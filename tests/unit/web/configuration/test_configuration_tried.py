@@ -106,7 +106,7 @@ def test_the_line_that_is_no_toml_is_named_for_the_editor(site: Site, browser: T
     (site.config / "peers" / "pacs.toml").write_text(PACS.replace('"127.0.0.1"', '"127.0.0.1'))
     page = browser.get("/configuration/peers/pacs").text
     assert 'data-lines="lines"' in page
-    words = "Line 3: is not TOML: a quote is missing at its end"
+    words = "Line 3: is not TOML: a closing quote is missing"
     assert f'<p data-at="w.text" data-line="3">{words}</p>' in page
 
 
