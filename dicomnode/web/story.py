@@ -98,8 +98,9 @@ def _together(story: Iterable[Moment]) -> list[Moment]:
 
 
 def _came(some: Brought) -> Moment:
-    what = "result of ours" if some.own else "object"
-    words = f"{some.count} {what}{'s' if some.count > 1 else ''} from {some.calling_ae or 'nobody'}"
+    one = "result" if some.own else "object"
+    what = f"{one if some.count == 1 else f'{one}s'}{' of ours' if some.own else ''}"
+    words = f"{some.count} {what} from {some.calling_ae or 'nobody'}"
     lasted = some.last_at - some.first_at
     detail = f"within {lasted.total_seconds():.0f} s" if lasted >= timedelta(seconds=1) else ""
     return Moment(at=some.first_at, job_id=None, words=words, detail=detail)
