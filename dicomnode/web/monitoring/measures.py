@@ -1,8 +1,8 @@
 """The node's measures for Prometheus: figures, and names that the configuration or we ourselves
 gave; nothing of patients, and no label that a sender could fill with what it likes.
 
-Counters begin at 0 with the page's process, as Prometheus expects, and count on at each scrape
-what happened since the last one.
+Counters begin at 0 with the first scrape after the page's process began, and count on at each one
+what happened since the one before; the help of each says so.
 """
 
 import threading
@@ -45,6 +45,8 @@ _FAILURES = (
     "unmatched",
 )
 
+_SINCE = "since the first scrape after the page's process began"
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter began tells nothing
 
 
@@ -70,14 +72,14 @@ class Measures:
         )
         self._took = Histogram(
             "dicomnode_result_seconds",
-            "From a job's last image to its results",
+            f"From a job's last image to its results; {_SINCE}",
             ["pipeline"],
             buckets=_SECONDS,
             registry=self._registry,
         )
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
-        return Counter(f"dicomnode_{name}", words, labels, registry=self._registry)
+        return Counter(f"dicomnode_{name}", f"{words}; {_SINCE}", labels, registry=self._registry)
 
     def text(
         self, database: Database, settings: Settings, store: ObjectStore, *, now: datetime

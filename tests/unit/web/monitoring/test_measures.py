@@ -93,6 +93,17 @@ def test_results_that_are_sent_again_are_not_timed_again(site: Site) -> None:
     assert scrape(site)[took] == 1
 
 
+def test_each_counter_says_since_when_it_counts(site: Site) -> None:
+    text = site.measures.text(site.database, site.settings(), site.store, now=site.now()).decode()
+    lines = [line.split(maxsplit=3) for line in text.splitlines() if line.startswith("#")]
+    help_of = {name: words for _, what, name, words in lines if what == "HELP"}
+    kinds = {name: words for _, what, name, words in lines if what == "TYPE"}
+    counters = [name for name, kind in kinds.items() if kind in ("counter", "histogram")]
+    assert len(counters) > 5
+    for name in counters:
+        assert "since the first scrape" in help_of[name]
+
+
 def test_what_there_is_now_is_told_with_its_age(site: Site) -> None:
     with site.database.transaction() as tx:
         reported_job(tx, study_uid="1.2.2")
