@@ -122,3 +122,28 @@ _OUTLINED = """() => {
   const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
   return outlineStyle !== "none" && parseFloat(outlineWidth) >= 2;
 }"""
+
+
+def test_how_many_are_found_is_seen_once(there: Served, browser: Page) -> None:
+    browser.goto(f"{there.address}/studies")
+    browser.get_by_role("searchbox").fill("nobody")
+    expect(browser.locator("#counted")).to_have_text("0 studies")  # for who listens
+    box = browser.locator("#counted").bounding_box()
+    assert box is not None
+    assert (box["width"], box["height"]) == (1, 1)
+
+
+def test_no_word_of_a_small_picture_is_broken(there: Served, browser: Page) -> None:
+    browser.goto(f"{there.address}/studies/{STUDY_UID}")
+    broken = browser.locator(".tile").evaluate_all(
+        """(tiles) => tiles.flatMap((tile) => {
+          const text = tile.firstChild;
+          return [...text.data.matchAll(/\\S+/g)].filter((word) => {
+            const range = document.createRange();
+            range.setStart(text, word.index);
+            range.setEnd(text, word.index + word[0].length);
+            return range.getClientRects().length > 1;
+          }).map((word) => word[0]);
+        })"""
+    )
+    assert broken == []
