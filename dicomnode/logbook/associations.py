@@ -62,14 +62,20 @@ class Search:
 
 
 def write(tx: Connection, rows: Sequence[Ended]) -> list[int]:
-    """Write rows, those with a number in place of the row of that number; return their numbers."""
+    """Write rows, those with a number in place of the row of that number; return their numbers.
+
+    They are numbered in the order in which they ended.
+    """
     old = [row.id for row in rows if row.id]
     if old:
         tx.execute(sa.delete(associations).where(associations.c.id.in_(old)))
     if not rows:
         return []
     new = sa.insert(associations).returning(associations.c.id, sort_by_parameter_order=True)
-    return list(tx.execute(new, [_values(row) for row in rows]).scalars())
+    in_order = sorted(range(len(rows)), key=lambda place: rows[place].ended_at)
+    made = tx.execute(new, [_values(rows[place]) for place in in_order]).scalars()
+    numbers = dict(zip(in_order, made, strict=True))
+    return [numbers[place] for place in range(len(rows))]
 
 
 def forget(tx: Connection, *, now: datetime) -> None:

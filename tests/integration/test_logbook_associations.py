@@ -65,6 +65,14 @@ def test_a_row_that_is_counted_on_takes_the_place_of_the_one_before_and_is_the_n
     assert found[0].count == 5
 
 
+def test_rows_are_numbered_in_the_order_in_which_they_ended(database: Database) -> None:
+    with database.transaction() as tx:
+        numbers = associations.write(tx, [make_row("B", 1), make_row("C", 0), make_row("A", 2)])
+        found = associations.listed(tx)
+    assert titles(found) == ["C", "B", "A"]
+    assert {row.visit.calling_ae: row.id for row in found} == dict(zip("BCA", numbers, strict=True))
+
+
 def test_pages_stay_whole_while_rows_are_added(database: Database) -> None:
     with database.transaction() as tx:
         associations.write(tx, [make_row(f"CT{n}") for n in range(5)])

@@ -53,6 +53,18 @@ def test_nobody_sees_it_without_a_login(site: Site) -> None:
         assert nobody(site).get(path).status_code == 401
 
 
+def test_where_nobody_called_it_is_said(site: Site) -> None:
+    assert "Nobody has called yet." in page(site)
+    assert "No association is like that." in page(site, "?ae=CT9")
+
+
+def test_an_association_without_objects_may_have_been_a_c_echo(site: Site) -> None:
+    put(site, None, stored=2)
+    assert "as with a C-ECHO" not in page(site)
+    put(site, None)
+    assert page(site).count("no object came, as with a C-ECHO") == 1
+
+
 def test_what_went_wrong_is_on_top_with_its_remedy(site: Site) -> None:
     put(site, Trouble.CALLED_AE)
     text = page(site)

@@ -45,6 +45,7 @@ missed = {"modality": "CT"}
 print(json.dumps({"objects": 1, "unreadable": 0, "missed": missed, "studies": []}))
 raise SystemExit(1)
 """
+_NO_DICOM = _MATCHES_NOT.replace('"objects": 1, "unreadable": 0', '"objects": 0, "unreadable": 1')
 _FAILS = """
 import sys
 print("reading files", file=sys.stderr)
@@ -296,3 +297,12 @@ def test_a_full_disk_takes_nothing(made: Callable[..., Site]) -> None:
     answer = client(site, Role.OPERATOR).post("/api/try", data={"pipeline": "all"}, files=sent)
     assert "no room" in answer.text
     assert partial(site) == []
+
+
+def test_files_that_are_no_dicom_are_not_blamed_on_the_pipeline(made: Callable[..., Site]) -> None:
+    site = made(_NO_DICOM)
+    number = begin(site)
+    ended(site, number)
+    page = client(site, Role.OPERATOR).get(f"/try/{number}").text
+    assert "<h2>No DICOM object to try it on</h2>" in page
+    assert "No image matches the pipeline" not in page
