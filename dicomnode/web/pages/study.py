@@ -118,6 +118,7 @@ def image(
     ]
     values = {
         "view": view,
+        "cards": here.shelf(),
         "uid": sop_instance_uid,
         "kind": UID(found.ref.sop_class_uid).name,
         "frame": frame,

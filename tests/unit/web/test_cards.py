@@ -17,7 +17,7 @@ from dicomnode.web import cards
 from dicomnode.web.cards import Cards
 from dicomnode.web.site import Site
 from dicomnode.web.trials.trials import Trials
-from tests.answered import answer, result_of
+from tests.answered import answer, image_of, make_image, result_of
 from tests.factories import STUDY_UID, make_dataset, make_part10
 from tests.running import until
 from tests.web import client, make_site
@@ -66,7 +66,8 @@ def test_it_follows_the_model_that_somebody_chooses(site: Site, tmp_path: Path) 
 def test_each_view_of_an_answer_says_it(site: Site) -> None:
     _, results = answer(site)
     report = result_of(results, ResultKind.SR)
-    for path in ("/", "/studies", f"/studies/{STUDY_UID}", f"/results/{report}"):
+    image = f"/studies/{STUDY_UID}/images/{image_of(make_image()).sop_instance_uid}"
+    for path in ("/", "/studies", f"/studies/{STUDY_UID}", image, f"/results/{report}"):
         assert SAID in shown(site, path, Role.VIEWER), path
 
 
