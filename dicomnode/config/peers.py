@@ -32,7 +32,7 @@ class PeerSettings(Section):
         False,
         description=(
             "Does it answer C-FIND? Then it is asked how many images a study has before the study "
-            "counts as complete. Say false where it routes only a part of its studies: what is "
+            "counts as complete. Leave it off where it routes only a part of its studies: what is "
             "never sent would be waited for, and the result marked partial."
         ),
     )
