@@ -151,7 +151,7 @@ def renamed(folder: Path, texts: Texts, kind: str, old: str, new: str) -> Change
     if before not in texts:
         raise NotFound(f"there is no {before}")
     if after in texts:
-        raise ConfigError(Mistake(file=folder / after, problem="exists already"))
+        raise ConfigError(Mistake(file=folder / after, problem="there is one of this name already"))
     changes: dict[str, str | None] = {before: None, after: texts[before]}
     for file, text in texts.items():
         if kind == "peers" and file.startswith("pipelines/"):

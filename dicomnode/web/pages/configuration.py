@@ -187,15 +187,21 @@ def rename(
     new: Annotated[str, Form()],
 ) -> HTMLResponse:
     """What it would be to give a peer or pipeline another name."""
-    texts = read(here.config)
-    changes = renamed(here.config, texts, kind, name, new.strip())
+    texts, wanted = read(here.config), new.strip()
+    try:
+        changes = renamed(here.config, texts, kind, name, wanted)
+    except ConfigError as error:
+        why = "; ".join(each.problem for each in error.mistakes)
+        answer = _whole(request, here, caller, open_file(here, kind, name), refused=(wanted, why))
+        answer.status_code = 422
+        return answer
     return _before(
         request,
         here,
         caller,
         propose(here.config, texts, changes),
         what="Rename",
-        words=f"{name} is {new.strip()} from now on",
+        words=f"{name} is {wanted} from now on",
         problem=_left_behind(here, kind, name),
     )
 
@@ -260,14 +266,20 @@ def _file(
 
 
 def _whole(
-    request: Request, here: Site, caller: Caller, filling: Filling, saved: str = ""
+    request: Request,
+    here: Site,
+    caller: Caller,
+    filling: Filling,
+    saved: str = "",
+    refused: tuple[str, str] = ("", ""),
 ) -> HTMLResponse:
-    """A file's page; a peer's says how it stands."""
+    """A file's page; a peer's says how it stands. `refused`: a new name, and why it is none."""
     texts = read(here.config)
     is_peer = filling.kind == "peers" and not filling.new
     health = peers_now(here, texts).get(filling.name) if is_peer else None
     undo = before_now(here, texts) if saved else 0
     values = filling.values() | {"saved": saved, "health": health, "undo": undo}
+    values["new_name"], values["not_renamed"] = refused
     return page(request, "configuration_file.html", caller, **values)
 
 
