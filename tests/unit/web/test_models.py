@@ -63,6 +63,12 @@ def test_a_model_that_is_gone_can_still_be_recalled(site: Site) -> None:
     assert "1 job<" in page
 
 
+def test_today_leads_from_what_answered_last_to_its_card(site: Site) -> None:
+    with site.database.transaction() as tx:
+        delivered_job(tx, pipelines={"all": 0})
+    assert f'<a href="/models">{MODEL}</a>' in client(site, Role.VIEWER).get("/").text
+
+
 def test_a_recalled_model_says_so_and_how_it_is_reinstated(site: Site) -> None:
     with site.database.transaction() as tx:
         recall.stop(tx, CARD.tag, WithdrawalReason.SAFETY, now=site.now())
