@@ -127,7 +127,9 @@ def _problem(model: type[BaseModel], key: Key, detail: ErrorDetails) -> str:
         return _unknown(_section(model, key[:-1]), str(key[-1]))
     if kind == "missing":
         field = _section(model, key[:-1]).model_fields[str(key[-1])]
-        return f"is missing: {field.description}" if field.description else "is missing"
+        words = (field.description or "").rstrip(".")
+        words = words[:1].lower() + words[1:] if words[1:2].islower() else words
+        return f"is missing: {words}" if words else "is missing"
     text = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return _WORDS.get(kind, text)
 

@@ -156,7 +156,7 @@ def test_a_mistake_in_the_node_file(
 @pytest.mark.parametrize(
     ("chest", "line", "key", "problem"),
     [
-        ("", None, "destinations", "is missing: Names of the peers that get the results."),
+        ("", None, "destinations", "is missing: names of the peers that get the results"),
         (
             'destinations = [\n  "pacs",\n  "pasc",\n]\n',
             1,

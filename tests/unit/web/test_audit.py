@@ -77,13 +77,22 @@ def test_each_filter_finds_its_own(site: Site, asked: dict[str, str], count: int
 def test_the_page_shows_filters_and_older_lines(site: Site) -> None:
     browser = client(site)
     page = browser.get("/audit?user=ada&action=&study_uid=&since=&until=").text
-    assert "study.seen" in page
+    assert '<option value="study.seen">study seen</option>' in page
+    assert '<td data-label="What">study seen <span class="state bad">refused</span></td>' in page
     assert "refused" in page
     older = page.partition("/audit?user=ada&amp;before=")[2].partition('"')[0]
     assert older
     assert browser.get(f"/audit?user=ada&before={older}").status_code == 200
     assert "There is no such line." in browser.get("/audit?user=nobody-here").text
     assert browser.get("/audit?since=yesterday").status_code == 422
+
+
+def test_what_was_refused_is_said_once(site: Site) -> None:
+    refused = Deed(at=NOON, user="eve", address="10.0.0.1", action="refused", done=False)
+    with site.database.transaction() as tx:
+        audit.note(tx, refused)
+    page = client(site).get("/audit?user=eve").text
+    assert '<td data-label="What"><span class="state bad">refused</span></td>' in page
 
 
 def test_days_are_those_of_the_zone_that_is_named(site: Site) -> None:
