@@ -70,11 +70,13 @@ def _lasting(seconds: float | timedelta | None) -> str:
 
 
 def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    """1 GiB, 2.5 MiB: as settings are given, in powers of 1024."""
+    units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    while count >= 1024 and len(units) > 1:
+        count /= 1024
+        del units[0]
+    number = f"{count:.0f}" if count >= 10 else f"{count:.1f}".removesuffix(".0")
+    return f"{number} {units[0]}"
 
 
 def _coded(words: str) -> Markup:

@@ -34,7 +34,7 @@ class Ready(BaseModel):
 
 @router.get("/live", summary="Does the page answer?")
 def live(_: Anyone) -> Live:
-    """It does."""
+    """200 where the page's process answers; it asks nothing of database or node."""
     return Live()
 
 

@@ -19,7 +19,7 @@ from dicomnode.worklist import jobs
 
 __all__ = ["Action", "Actions", "Became", "JobFacts", "Raise", "To", "facts_of", "router"]
 
-router = APIRouter(prefix="/api", tags=["jobs"])
+router = APIRouter(prefix="/api", tags=["Jobs"])
 
 _Priority = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
 

@@ -8,7 +8,7 @@ from dicomnode.web.site import Here
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", tags=["models"])
+router = APIRouter(prefix="/api", tags=["Models"])
 
 
 @router.get("/models", summary="Models, their cards and their use")

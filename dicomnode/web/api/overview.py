@@ -8,7 +8,7 @@ from dicomnode.web.site import Here
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", tags=["overview"])
+router = APIRouter(prefix="/api", tags=["Overview"])
 
 
 @router.get("/overview", summary="Today at a glance")

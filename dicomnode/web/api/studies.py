@@ -16,7 +16,7 @@ from dicomnode.worklist.rows import StudyRow
 
 __all__ = ["Studies", "router"]
 
-router = APIRouter(prefix="/api", tags=["studies"])
+router = APIRouter(prefix="/api", tags=["Studies"])
 
 
 class Studies(BaseModel):

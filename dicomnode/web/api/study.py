@@ -31,7 +31,7 @@ __all__ = [
     "router",
 ]
 
-router = APIRouter(prefix="/api", tags=["studies"])
+router = APIRouter(prefix="/api", tags=["Studies"])
 
 _MOST_IMAGES = 1000
 

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,6 +122,13 @@ def test_the_csv_holds_all_that_is_asked_for_and_nothing_that_runs(site: Site) -
     with site.database.reading() as tx:
         latest = audit.listed(tx, limit=1)[0][1]
     assert (latest.action, latest.detail) == ("audit.exported", "user bob")
+
+
+def test_subjects_of_the_interface_are_headings(site: Site) -> None:
+    page = client(site).get("/api").text
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert "Studies" in headings
+    assert all(each[:1].isupper() for each in headings)
 
 
 def test_the_interface_is_described_for_programs_and_people(site: Site) -> None:

@@ -68,7 +68,7 @@ def test_it_is_said_what_is_in_force_and_what_waits_for_a_restart(
         return browser.get("/configuration").text
 
     assert "No node has worked with this worklist yet" in browser.get("/configuration").text
-    assert "about to take it over" in say("another")
+    assert "about to take these files over" in say("another")
     assert "These files are in force." in say(digest_of(read(site.config)))
     answer = say(digest_of(read(site.config)), "receive.port")
     assert "counts after a restart" in answer

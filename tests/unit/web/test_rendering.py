@@ -1,0 +1,20 @@
+"""Numbers for people."""
+
+import pytest
+
+from dicomnode.web import rendering
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (2**30, "1 GiB"),
+        (2.5 * 2**20, "2.5 MiB"),
+        (75 * 2**30, "75 GiB"),
+        (2000 * 2**40, "2000 TiB"),
+    ],
+)
+def test_bytes_are_told_as_settings_give_them(count: float, words: str) -> None:
+    assert rendering._bytes(count) == words
