@@ -81,8 +81,9 @@ def check(
         heard = {name: asdict(answer) for name, answer in answers.items()}
         print_json({"ok": ok, "problems": found, "peers": heard})
     else:
-        if ok:
-            console.print(f"{config}: the files are right", highlight=False, soft_wrap=True)
+        if not found:
+            words = f"{config}: the files are right; so are models, storage, database and port"
+            console.print(words, highlight=False, soft_wrap=True)
         for problem in found:
             console.print(Text.assemble(("wrong  ", "bold red"), problem), soft_wrap=True)
         if answers:

@@ -36,7 +36,8 @@ def serve(site: Site, settings: WebSettings, stop: threading.Event) -> None:
         server = uvicorn.Server(config)
         ended = threading.Thread(target=_end, args=(server, stop), daemon=True)
         ended.start()
-        log.info("web.started", extra={"port": listening.getsockname()[1]})
+        address, port = listening.getsockname()[:2]
+        log.info("web.started", extra={"address": address, "port": port})
         server.run(sockets=[listening])
 
 

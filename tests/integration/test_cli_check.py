@@ -36,7 +36,7 @@ def test_check_fails_when_a_peer_does_not_hear_us(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "connection refused" in " ".join(result.stdout.split())
-    assert "the files are right" not in result.stdout
+    assert "the files are right; so are models, storage" in " ".join(result.stdout.split())
     assert not told(call("check", "--json", "-c", config), exit_code=1)["peers"]["pacs"]["ok"]
     assert call("check", "--offline", "--config", config).exit_code == 0
 

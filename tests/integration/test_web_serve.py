@@ -56,8 +56,14 @@ def log_in_behind_a_proxy(site: Site, proxies: str) -> httpx.Response:
     ],
 )
 def test_only_a_proxy_that_is_named_is_believed(
-    tmp_path: Path, sqlite_url: str, proxies: str, address: str, secure: bool
+    tmp_path: Path,
+    sqlite_url: str,
+    proxies: str,
+    address: str,
+    secure: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", "dicomnode.web.serve")
     site = make_site(tmp_path, Database(sqlite_url))
     with site.database.transaction() as tx:
         accounts.add(tx, "ada", Role.VIEWER, passwords.hashed(KNOWN), now=site.now())
@@ -68,6 +74,8 @@ def test_only_a_proxy_that_is_named_is_believed(
     assert ("; Secure" in answer.headers["set-cookie"]) is secure
     assert ("strict-transport-security" in answer.headers) is secure
     assert "server" not in answer.headers
+    (started,) = [vars(each) for each in caplog.records if each.msg == "web.started"]
+    assert started["address"] == "127.0.0.1"
     with site.database.reading() as tx:
         ((_, entry),) = audit.listed(tx)
     assert (entry.user, entry.address) == ("ada", address)
