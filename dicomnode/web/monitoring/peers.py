@@ -42,7 +42,7 @@ def health(peer: PeerStanding, *, called: bool) -> Health:
     if tried_at is not None and (peer.heard_at is None or tried_at >= peer.heard_at):
         state, why, at = PeerState.DID_NOT_TAKE, peer.error, tried_at
     elif peer.echoed_at is None:
-        state, why, at = PeerState.NOT_ASKED, "", None
+        state, why, at = PeerState.NOT_ASKED if called else PeerState.ONLY_SENDS, "", None
     elif not peer.problem:
         state, why, at = PeerState.HEARS_US, "", peer.echoed_at
     else:

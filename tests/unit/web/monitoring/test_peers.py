@@ -38,6 +38,7 @@ STUCK = {"owed": 3, "error": "connection refused"}
         (UNHEARD, True, PeerState.DEAF, "no answer"),
         (UNHEARD, False, PeerState.ONLY_SENDS, "no answer"),
         ({"echoed_at": None, "heard_at": None}, True, PeerState.NOT_ASKED, ""),
+        ({"echoed_at": None, "heard_at": None}, False, PeerState.ONLY_SENDS, ""),
         ({"configured": False}, False, PeerState.NOT_CONFIGURED, ""),
         (STUCK | {"error_at": NOW}, True, PeerState.DID_NOT_TAKE, "connection refused"),
         (UNHEARD | STUCK | {"error_at": BEFORE}, True, PeerState.DID_NOT_TAKE, STUCK["error"]),
