@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from dicomnode import __version__
 from dicomnode.report.wording import percent
 from dicomnode.web.access import Caller
+from dicomnode.worklist.overview import COUNTED
 from dicomnode.worklist.states import CALLED
 
 __all__ = ["STATIC", "is_of_script", "page", "part", "text_of"]
@@ -79,6 +80,11 @@ def _bytes(count: float) -> str:
     return f"{number} {units[0]}"
 
 
+def _many(count: int) -> str:
+    """A count that the overview took no further than it counts."""
+    return f"{count:,}" if count <= COUNTED else f"more than {COUNTED:,}"
+
+
 def _coded(words: str) -> Markup:
     """Words in which `this` is shown as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(words))))  # noqa: S704  # is escaped
@@ -88,6 +94,7 @@ _environment.filters |= {
     "at": _at,
     "lasting": _lasting,
     "bytes": _bytes,
+    "many": _many,
     "percent": percent,
     "coded": _coded,
 }

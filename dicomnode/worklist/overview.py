@@ -34,7 +34,7 @@ __all__ = [
     "unmatched",
 ]
 
-COUNTED = 10_000  #: so many are counted; more are said to be more
+COUNTED = 5000  #: so many are counted, as in a search; more are said to be more
 _TIMED = 2000
 _JOBS_LOOKED_AT = 20
 

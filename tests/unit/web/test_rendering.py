@@ -18,3 +18,8 @@ from dicomnode.web import rendering
 )
 def test_bytes_are_told_as_settings_give_them(count: float, words: str) -> None:
     assert rendering._bytes(count) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0"), (5000, "5,000"), (5001, "more than 5,000")])
+def test_what_was_counted_no_further_is_said_to_be_more(count: int, words: str) -> None:
+    assert rendering._many(count) == words
