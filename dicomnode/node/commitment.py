@@ -35,7 +35,7 @@ _GIVE_UP_AFTER = timedelta(hours=24)  #: who asks has asked again by then
 
 
 class CommitmentDesk:
-    """Serves the `peers` who share an AE title; the first of them is who reports are sent to.
+    """Serves the `peers` who share an AE title; the first that has a port is who reports go to.
 
     `horizon` tells until when everything that was received is in the worklist; a request is
     answered when that is behind it.
@@ -51,7 +51,7 @@ class CommitmentDesk:
         horizon: Callable[[], datetime],
         settings: DeliverSettings,
     ) -> None:
-        self.peer = peers[0]
+        self.peer = next((peer for peer in peers if peer.port), peers[0])
         self._names = [peer.name for peer in peers]
         self._spool = spool
         self._database = database

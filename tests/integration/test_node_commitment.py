@@ -43,10 +43,10 @@ class Desk:
         self.peer = peer
         self.desk = self.fresh()
 
-    def fresh(self) -> CommitmentDesk:
+    def fresh(self, *others: Peer) -> CommitmentDesk:
         """As after a restart."""
         return CommitmentDesk(
-            [self.peer],
+            [*others, self.peer],
             self.spool,
             self.database,
             Promises(self.store, self.database).report_on,
@@ -104,6 +104,11 @@ def test_what_is_kept_is_promised_and_what_is_not_is_named_with_its_reason(desk:
         )
     ]
     assert desk.waiting == 0
+
+
+def test_reports_go_to_who_can_be_called(desk: Desk) -> None:
+    """A modality that only sends may share its title with who listens."""
+    assert desk.fresh(make_peer(name="sender", port=0)).peer is desk.peer
 
 
 def test_an_object_that_came_just_before_the_request_is_found(desk: Desk) -> None:
