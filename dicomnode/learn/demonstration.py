@@ -25,6 +25,7 @@ from dicomnode.classify.card.card import Card
 from dicomnode.classify.card.explanation import Explanation
 from dicomnode.classify.card.folder import SHIPPED, write_card
 from dicomnode.classify.card.input import Input
+from dicomnode.classify.card.provenance import Training
 from dicomnode.classify.card.tables import Weights
 from dicomnode.classify.explaining.cells import Cells, cells_of
 from dicomnode.classify.network import build_network
@@ -159,6 +160,10 @@ def describe(recipe: Recipe) -> Card:
         intended_use="To try dicomnode and to test it. It was trained on drawings, not on people.",
         disclaimer="Demonstration, not for clinical use",
         translations=SPOKEN,
+        training=Training(
+            data="synthetic radiographs: drawings that a program made, no people",
+            images=recipe.training,
+        ),
         architecture=Architecture(kind="densenet", params=params),
         weights=Weights(file="weights.safetensors", sha256="0" * 64),
         input=Input(
