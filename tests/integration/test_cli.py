@@ -277,7 +277,8 @@ def test_serve_ends_when_the_signal_came_to_another_thread_than_the_first(tmp_pa
             assert line, "the node ended by itself"
         others = [int(path.name) for path in Path(f"/proc/{node.pid}/task").iterdir()]
         others.remove(node.pid)
-        assert libc.tgkill(node.pid, others[-1], signal.SIGTERM) == 0
+        sent = [libc.tgkill(node.pid, other, signal.SIGTERM) for other in others]
+        assert 0 in sent  # one that opened the worklist may be gone by now
         rest = node.stderr.read()
 
     assert node.returncode == 0, rest
