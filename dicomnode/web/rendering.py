@@ -55,8 +55,14 @@ def text_of(name: str, caller: Caller | None, values: Mapping[str, object]) -> s
 
 
 def _at(value: datetime | None) -> str:
-    """A time for people, in UTC; `app.js` shows it in the zone of the browser."""
+    """A time in UTC, as it stands in an attribute."""
     return value.astimezone(UTC).isoformat(timespec="seconds") if value else ""
+
+
+def _time(value: datetime | None) -> Markup:
+    """A time for people, in UTC; `app.js` shows it in the zone of the browser."""
+    at = _at(value)
+    return Markup('<time datetime="{0}">{0}</time>').format(at)
 
 
 def _lasting(seconds: float | timedelta | None) -> str:
@@ -92,6 +98,7 @@ def _coded(words: str) -> Markup:
 
 _environment.filters |= {
     "at": _at,
+    "time": _time,
     "lasting": _lasting,
     "bytes": _bytes,
     "many": _many,
