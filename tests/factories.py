@@ -11,6 +11,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from dicomnode.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, result_uid
 from dicomnode.records import Association, Peer, StoreRequest
+from dicomnode.storage.seal import UNSEALED
 
 __all__ = [
     "STUDY_UID",
@@ -100,6 +101,14 @@ def make_part10(dataset: Dataset, transfer_syntax_uid: str = ExplicitVRLittleEnd
     out = BytesIO()
     dcmwrite(out, FileDataset("", dataset, file_meta=meta), enforce_file_format=True)
     return out.getvalue()
+
+
+def make_received(dataset: Dataset) -> bytes:
+    """The dataset as a Part 10 file with room for a seal, as a receiver writes it."""
+    whole = make_part10(dataset)
+    start = 144 + int.from_bytes(whole[140:144], "little")
+    length = (start - 144 + len(UNSEALED)).to_bytes(4, "little")
+    return whole[:140] + length + whole[144:start] + UNSEALED + whole[start:]
 
 
 def write_part10(

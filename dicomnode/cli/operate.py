@@ -36,6 +36,8 @@ from dicomnode.node.process import Place
 from dicomnode.node.readiness import broken_pipelines, problems
 from dicomnode.records import Outcome, Peer, Verdict
 
+_GIVES_WAY = 10  #: of a worker: a sender waits for what is received, and nobody for a model
+
 __all__ = ["check", "echo", "init", "send", "serve", "web", "worker"]
 
 log = logging.getLogger(__name__)
@@ -138,6 +140,7 @@ def worker(
     # Torch, MONAI and highdicom take seconds to import, and no other command needs them.
     from dicomnode.node.build_worker import build_worker
 
+    os.nice(_GIVES_WAY)
     with errors():
         parent = WorkerEnd()
         settings, stop, look = _begin(parent, config, handed_over=handed_over)

@@ -5,8 +5,9 @@ Where that is lost, the job asks again.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import partial
+from time import monotonic
 from typing import Protocol
 
 from dicomnode.errors import DicomnodeError
@@ -20,6 +21,7 @@ __all__ = ["Early", "Foresight", "Warm"]
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 32  #: images that are looked at in one query
+_A_PIECE_S = 0.03
 
 
 class Foresight(Protocol):
@@ -52,7 +54,7 @@ class Early:
         self._after = (0, "")  #: the last image that was looked at, and its pipeline
 
     def next(self) -> Callable[[], None] | None:
-        """The next image, ready to be answered; None where all are that have come so far.
+        """The next images, ready to be answered; None where all are that have come so far.
 
         Raises:
             DatabaseAway: the worklist cannot be asked.
@@ -61,15 +63,24 @@ class Early:
             with self._database.reading() as tx:
                 found = studies.arriving(tx, after=self._after, limit=_AT_ONCE)
                 stopped = recall.stopped(tx)
-            for one in found:
-                self._after = one.instance_id, one.pipeline
-                if not self._mine(one.image.study_uid):
-                    continue
-                models = self._foresight.models_of(one.pipeline)
-                if models and stopped.keys().isdisjoint(models):
-                    return partial(self._answer, one)
+            if wanted := [one for one in found if self._is_wanted(one, stopped.keys())]:
+                return partial(self._answer_some, wanted)
             if len(found) < _AT_ONCE:
                 return None
+            self._after = found[-1].instance_id, found[-1].pipeline
+
+    def _is_wanted(self, one: Arriving, stopped: Set[str]) -> bool:
+        models = self._foresight.models_of(one.pipeline) if self._mine(one.image.study_uid) else ()
+        return bool(models) and stopped.isdisjoint(models)
+
+    def _answer_some(self, wanted: Sequence[Arriving]) -> None:
+        """Answer the first, and as many more as a job that comes meanwhile would not notice."""
+        until = monotonic() + _A_PIECE_S
+        for one in wanted:
+            self._after = one.instance_id, one.pipeline
+            self._answer(one)
+            if monotonic() >= until:
+                return
 
     def _answer(self, one: Arriving) -> None:
         """Whatever goes wrong here goes wrong again when the job runs, and is told then."""

@@ -45,6 +45,7 @@ class DistantDesk:
         self._talking = threading.Lock()
         self._asking = threading.Lock()
         self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._brought: dict[int, set[str]] = {}  #: association -> studies the node was told of
         threading.Thread(target=self._listen, name="desk", daemon=True).start()
 
     def admit(
@@ -66,8 +67,11 @@ class DistantDesk:
         return Admission(association=association, may_store=answer["may_store"])
 
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
-        """See `Listener`."""
-        self._say(do="kept", association=association.id, uids=(study_uid, sop_instance_uid))
+        """See `Listener`; told of the first object of each study, as the node asks for no more."""
+        brought = self._brought.setdefault(association.id, set())
+        if study_uid not in brought:
+            brought.add(study_uid)
+            self._say(do="kept", association=association.id, uids=(study_uid, sop_instance_uid))
 
     def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """See `Listener`."""
@@ -79,6 +83,7 @@ class DistantDesk:
 
     def ended(self, association: Association) -> None:
         """See `Listener`."""
+        self._brought.pop(association.id, None)
         self._say(do="ended", association=association.id, uids=())
 
     def visited(self, visit: Visit) -> None:

@@ -3,6 +3,7 @@
 Knows nothing of the network: `receive/services.py` calls in, `receive/status.py` speaks back.
 """
 
+from functools import lru_cache
 from typing import Literal, Self
 
 from dicomnode.dicom.elements import read_identity
@@ -11,6 +12,7 @@ from dicomnode.errors import BadUID, Mismatch, TooLarge
 from dicomnode.records import StoreRequest
 from dicomnode.storage.incoming import Bytes, Incoming, Kept
 from dicomnode.storage.objects import ObjectStore
+from dicomnode.storage.seal import UNSEALED
 
 __all__ = ["Intake", "Reception", "file_header"]
 
@@ -109,20 +111,34 @@ class Reception:
 
 def file_header(request: StoreRequest) -> bytes:
     """Preamble and File Meta Information for a dataset received with `request` (PS3.10 7.1)."""
-    elements = b"".join(
-        (
-            b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01",
-            _element(0x0002, "UI", request.sop_class_uid),
-            _element(0x0003, "UI", request.sop_instance_uid),
-            _element(0x0010, "UI", request.transfer_syntax_uid),
-            _element(0x0012, "UI", IMPLEMENTATION_CLASS_UID),
-            _element(0x0013, "SH", IMPLEMENTATION_VERSION_NAME),
-            _element(0x0016, "AE", request.association.calling_ae),
-            _element(0x0018, "AE", request.association.called_ae),
-        )
+    told = request.association
+    before, after = _around_the_uid(
+        request.sop_class_uid, request.transfer_syntax_uid, told.calling_ae, told.called_ae
     )
+    elements = before + _element(0x0003, "UI", request.sop_instance_uid) + after
     group_length = b"\x02\x00\x00\x00UL\x04\x00" + len(elements).to_bytes(4, "little")
     return bytes(128) + b"DICM" + group_length + elements
+
+
+@lru_cache(maxsize=256)
+def _around_the_uid(
+    sop_class_uid: str, transfer_syntax_uid: str, calling_ae: str, called_ae: str
+) -> tuple[bytes, bytes]:
+    """The elements of group 0002 that many objects share, before and behind their own UID."""
+    before = (
+        b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01",
+        _element(0x0002, "UI", sop_class_uid),
+    )
+    after = (
+        _element(0x0010, "UI", transfer_syntax_uid),
+        _element(0x0012, "UI", IMPLEMENTATION_CLASS_UID),
+        _element(0x0013, "SH", IMPLEMENTATION_VERSION_NAME),
+        _element(0x0016, "AE", calling_ae),
+        _element(0x0018, "AE", called_ae),
+        _element(0x0100, "UI", IMPLEMENTATION_CLASS_UID),
+        UNSEALED,
+    )
+    return b"".join(before), b"".join(after)
 
 
 def _element(number: int, vr: str, text: str) -> bytes:

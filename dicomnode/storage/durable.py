@@ -3,25 +3,30 @@
 import errno
 import fcntl
 import os
+import struct
 import threading
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from dicomnode.errors import StoreError, StoreFull
 
 __all__ = [
-    "FolderLock",
     "FolderSync",
+    "NameLocks",
     "disk_errors",
     "make_folder",
     "start_writing",
     "sync_folder",
     "take_name",
+    "write_once",
 ]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NAME_LOCKS = 256
+_LOCK = struct.Struct("hhqqi0q")  #: a struct flock, of fcntl(2)
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -60,25 +65,37 @@ class FolderSync:
         batch.result()
 
 
-class FolderLock:
-    """A folder's lock: held by one thread of one process at a time."""
+class NameLocks:
+    """Locks by name, in a file: each is held by one thread of one process at a time.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
+    Two names may have one lock. A process that dies holds none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opening = threading.Lock()
+        self._threads = [threading.Lock() for _ in range(_NAME_LOCKS)]
         self._handle = -1
 
-    def __enter__(self) -> None:
-        with ExitStack() as undo:
-            undo.enter_context(self._lock)
-            if self._handle < 0:
-                self._handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(self._handle, fcntl.LOCK_EX)
-            undo.pop_all()  # held until the end of the block
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Hold the lock of a name while the block runs."""
+        number = zlib.crc32(name.encode()) % _NAME_LOCKS
+        with self._threads[number]:
+            self._lock(fcntl.F_WRLCK, number)
+            try:
+                yield
+            finally:
+                self._lock(fcntl.F_UNLCK, number)
 
-    def __exit__(self, *raised: object) -> None:
-        fcntl.flock(self._handle, fcntl.LOCK_UN)
-        self._lock.release()
+    def _lock(self, kind: int, number: int) -> None:
+        """One byte of the file stands for each lock; they belong to the open file, not to the
+        process, so that another may be opened and closed in it.
+        """
+        with self._opening:
+            if self._handle < 0:
+                self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.fcntl(self._handle, fcntl.F_OFD_SETLKW, _LOCK.pack(kind, os.SEEK_SET, number, 1, 0))
 
     def __del__(self) -> None:
         if self._handle >= 0:
@@ -127,6 +144,18 @@ def take_name(partial: Path, final: Path | str) -> bool:
             return False
         partial.rename(final)
     return True
+
+
+def write_once(partial: Path, final: Path, data: bytes) -> None:
+    """Write a file and sync it before it gets its name; what has that name already stays."""
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        take_name(partial, final)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """DICOM objects on disk: written whole or not at all, and durable before anyone is told.
 
-`partial/` holds what is being written, `inbox/` what is kept and not yet in the worklist,
-`studies/` what is in the worklist, `results/` what this node made. A received file is synced, moves
-to the inbox, and its name is synced before the sender hears of it; once the worklist has it, it
-moves to its study. One node works in a folder and holds its `lock`; its receivers, which are
-processes of their own, write into it too. Nothing here knows what a dataset means.
+`landing/` holds what is being received, `inbox/` what is kept and not yet in the worklist,
+`studies/` what is in the worklist, `results/` what this node made, `partial/` what is being written
+of those. A received file is sealed, synced, and named in the inbox before the sender hears of it;
+once the worklist has it, it moves to its study. One node works in a folder and holds its `lock`;
+its receivers, which are processes of their own, write into it too. Nothing here knows what a
+dataset means.
 """
 
 import fcntl
@@ -12,23 +13,26 @@ import heapq
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 from uuid import uuid4
 
 from dicomnode.errors import BadUID, StoreError, StoreFull
 from dicomnode.storage.durable import (
-    FolderLock,
     FolderSync,
+    NameLocks,
     disk_errors,
     make_folder,
     sync_folder,
     take_name,
+    write_once,
 )
-from dicomnode.storage.incoming import Incoming
-from dicomnode.storage.part10 import dataset_sha256, same_file
+from dicomnode.storage.incoming import Found, Incoming
+from dicomnode.storage.landing import Landing
+from dicomnode.storage.part10 import dataset_sha256, same_dataset, same_file
+from dicomnode.storage.seal import read_seal
 
 __all__ = ["ObjectStore"]
 
@@ -45,8 +49,10 @@ class ObjectStore:
         self._studies = folder / "studies"
         self._results = folder / "results"
         self._min_free_bytes = min_free_bytes
-        self._moving = FolderLock(self._inbox)  #: held while a name is looked for and taken
+        self._moving = threading.Lock()  #: held while a file or a folder of studies is moved
         self._inbox_sync = FolderSync(self._inbox)
+        self._landing = Landing(folder / "landing", self._inbox_sync)
+        self._names = NameLocks(folder / "names.lock")
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -71,11 +77,17 @@ class ObjectStore:
             yield
 
     def prepare(self) -> None:
-        """Make the folders, and drop what was being written when the node last stopped."""
+        """Make the folders, take up what is whole of what was being received when the node last
+        stopped, and drop the rest.
+        """
+        folders = (self._partial, self._inbox, self._studies, self._results, self._landing.folder)
         with disk_errors():
             make_folder(self.folder)
-            for folder in (self._partial, self._inbox, self._studies, self._results):
+            for folder in folders:
                 folder.mkdir(mode=0o700, exist_ok=True)
+            for path in self._landing.left():
+                self._take_up(path)
+            self._landing.clear()
             for left in self._partial.iterdir():
                 if left.is_dir():
                     shutil.rmtree(left)
@@ -86,11 +98,13 @@ class ObjectStore:
     def begin(self) -> Incoming:
         """Open a new object for writing; StoreFull when there is no room for one."""
         self.check_room()
-        return Incoming(self, self._partial / f"{os.getpid()}.{uuid4().hex}")
+        with disk_errors(self._landing.folder):
+            return Incoming(self, self._landing.take())
 
     def drop_partial(self, pid: int) -> None:
-        """Drop what a process was writing when it died."""
+        """Drop what a process was writing when it died; what it acknowledged is in the inbox."""
         with disk_errors():
+            self._landing.clear(pid)
             for left in self._partial.glob(f"{pid}.*"):
                 left.unlink(missing_ok=True)
 
@@ -152,10 +166,7 @@ class ObjectStore:
         with disk_errors():
             folder.mkdir(mode=0o700, exist_ok=True)
             for final, data in finals.items():
-                with Incoming(self, self._partial / uuid4().hex) as incoming:
-                    incoming.write(data)
-                    incoming.finish()
-                    take_name(incoming.path, final)
+                write_once(self._partial / uuid4().hex, final, data)
             sync_folder(folder)
             sync_folder(self._results)
 
@@ -194,26 +205,37 @@ class ObjectStore:
                 f"{wanted} MB"
             )
 
-    def admit(self, partial: Path, study_uid: str, name: str) -> BinaryIO | None:
-        """Move a synced file to the inbox; or, where its name is taken, open what is there."""
-        final = f"{self._inbox}/{_checked(name)}.dcm"
+    # --- for an object that comes in ------------------------------------------------------
+
+    def naming(self, name: str) -> AbstractContextManager[None]:
+        """See `Shelf`; of two objects of one name that come at once, the second finds the first."""
+        return self._names.held(name)
+
+    def open_kept(self, study_uid: str, name: str) -> Found | None:
+        """See `Shelf`. What moves meanwhile leaves the inbox for its study, so that is seen last"""
+        waiting = f"{self._inbox}/{_checked(name)}.dcm"
         settled = f"{self._studies}/{_checked(study_uid)}/{name}.dcm"
-        with self._moving:
-            if os.path.exists(settled):  # noqa: PTH110  # ten times a Path's speed, for each object
-                return Path(settled).open("rb")
-            return None if take_name(partial, final) else Path(final).open("rb")
+        for place in (waiting, settled):
+            if os.path.exists(place):  # noqa: PTH110  # ten times a Path's speed, for each object
+                with suppress(FileNotFoundError):
+                    return Found(Path(place).open("rb"), waits=place == waiting)
+        return None
 
-    def admit_again(self, partial: Path, name: str) -> None:
-        """Move a synced file to the inbox whose bytes are kept: the worklist hears that they came.
+    def admit(self, path: Path, name: str) -> None:
+        """See `Shelf`."""
+        take_name(path, f"{self._inbox}/{_checked(name)}.dcm")
+        self._landing.landed(path)
 
-        Where they wait in the inbox already, it hears of them anyway.
-        """
-        with self._moving:
-            take_name(partial, f"{self._inbox}/{_checked(name)}.dcm")
-
-    def sync_inbox(self) -> None:
-        """Make the names in the inbox durable."""
-        self._inbox_sync.sync()
+    def _take_up(self, path: Path) -> None:
+        """Name a whole file in the inbox that was not named yet, or whose name was lost."""
+        if path.stat().st_nlink > 1 or (seal := read_seal(path)) is None:
+            return
+        found = self.open_kept(seal.study_uid, seal.name)
+        if found is not None:
+            with found.file, path.open("rb") as ours:
+                if found.waits or not same_dataset(ours, found.file):
+                    return
+        take_name(path, f"{self._inbox}/{_checked(seal.name)}.dcm")
 
 
 def _checked(name: str) -> str:

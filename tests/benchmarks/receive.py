@@ -7,7 +7,6 @@ and Orthanc sync what they acknowledge; storescp syncs nothing.
 
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -74,14 +73,19 @@ def throughput(
     cells: list[tuple[str, int]],
     repeat: int,
 ) -> list[dict[str, object]]:
-    """Every cell, its targets in turn, `repeat` times; shows each cell when it is done."""
+    """Every cell, its targets in turn, `repeat` times; shows each cell when it is done.
+
+    Nothing is removed before the end: some file systems make new files slowly for minutes after
+    many were removed.
+    """
     done: list[Cell] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("starting", total=len(cells) * len(targets) * repeat)
         for sample, associations in cells:
             cell = Cell(sample, counts[sample], associations, {name: [] for name in targets})
-            for name, measured in _rounds(folder, targets, cell, repeat):
+            place = _fresh(folder / f"{sample} x {associations}")
+            for name, measured in _rounds(place, targets, cell, repeat):
                 cell.rounds[name].append(measured)
                 bar.update(task, advance=1, description=f"{sample} x {associations}: {name}")
             show(cell)
@@ -103,16 +107,14 @@ def _rounds(
         running = {}
         for name in targets:
             if name != "disk":
-                place = _fresh(folder / name)
-                stack.callback(shutil.rmtree, place)
-                running[name] = stack.enter_context(PEERS[name](place))
-        for _ in range(repeat):
+                running[name] = stack.enter_context(PEERS[name](_fresh(folder / name)))
+        for number in range(repeat):
             for name in targets:
                 os.sync()  # nobody pays for what another left unwritten
                 if name == "disk":
-                    place, size = _fresh(folder / name), SAMPLES[cell.sample].pixel_bytes
+                    place = _fresh(folder / f"{name} {number}")
+                    size = SAMPLES[cell.sample].pixel_bytes
                     yield name, disk(place, size, cell.count, cell.associations)
-                    shutil.rmtree(place)
                 else:
                     yield name, load(running[name], cell.sample, cell.count, cell.associations)
 

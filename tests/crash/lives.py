@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from tests.crash.load import Load
+from tests.landing import being_received
 
 __all__ = ["ROOT", "Lives", "lives"]
 
@@ -21,7 +22,7 @@ class Lives:
 
     def __init__(self, process: "subprocess.Popen[str]", folder: Path, log: Path) -> None:
         self._process = process
-        self._partial = folder / "partial"
+        self._folder = folder
         self._log = log
 
     @property
@@ -47,13 +48,13 @@ class Lives:
     ) -> int:
         """One life under load, which ends after `seconds`; how many objects were left torn?"""
         pid, port = self.begin()
-        assert not list(self._partial.iterdir()), "a start leaves what an earlier life had torn"
+        assert not being_received(self._folder), "a start leaves what an earlier life had torn"
         with trouble or nullcontext():
             load.begin(port)
             time.sleep(seconds)
             self.kill(pid)
         load.end()
-        return sum(path.stat().st_nlink == 1 for path in self._partial.iterdir())
+        return len(being_received(self._folder))
 
     def assert_nothing_unforeseen(self) -> None:
         """Nothing but refusals was logged."""

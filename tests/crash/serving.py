@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from dicomnode.node.build import open_worklist
 from dicomnode.worklist.tables import instances
 from tests.crash.load import Load, name
+from tests.landing import being_received
 from tests.pacs import free_port
 from tests.running import RunningNode, node, until
 
@@ -91,7 +92,7 @@ def assert_all_entered(running: RunningNode, load: Load) -> None:
     assert not lost, f"{len(lost)} of {len(acknowledged)} are not in the worklist"
     lost = acknowledged - load.check((folder / "studies").glob("*/*"))
     assert not lost, f"{len(lost)} of {len(acknowledged)} are in the worklist and not on the disk"
-    torn = list((folder / "partial").iterdir())
+    torn = being_received(folder)
     assert not torn, f"{len(torn)} torn objects are still there"
     assert not load.complaints, load.complaints
 

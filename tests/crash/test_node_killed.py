@@ -18,6 +18,7 @@ from dicomnode.learn.synthetic import synthetic_dx
 from dicomnode.records import State, Verdict
 from dicomnode.storage.part10 import dataset_offset
 from tests.factories import uid
+from tests.landing import being_received
 from tests.pacs import FakePacs, pacs
 from tests.running import RunningNode, node, until
 
@@ -82,7 +83,7 @@ def assert_kept_byte_for_byte(running: RunningNode, sent: list[Path]) -> None:
     kept = {path.stem: path for path in (folder / "studies").rglob("*.dcm")}
     until(lambda: not list((folder / "inbox").iterdir()))
     assert len(kept) == len(sent)
-    assert not list((folder / "partial").iterdir())
+    assert not being_received(folder)
     for path in sent:
         assert dataset(kept[uid("crash", int(path.stem), 1)]) == dataset(path)
 

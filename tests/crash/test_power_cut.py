@@ -86,13 +86,13 @@ def test_the_answer_leaves_after_the_bytes_and_their_name_are_synced(tmp_path: P
             assert received_status(wire) == 0x0000
         receiver.kill(pid)
     steps = [name for line in trace.read_text().splitlines() for name in _STEPS if step(name, line)]
-    assert steps == ["bytes synced", "named", "name synced", "answered"]
+    assert steps == ["name of the file synced", "bytes synced", "named", "answered"]
 
 
 _STEPS = {
-    "bytes synced": r"f(data)?sync\(\d+<.*/partial/[\w.]+>",
-    "named": r"(link|rename)\w*\(.*/partial/.*/inbox/",
-    "name synced": r"fsync\(\d+<.*/inbox>",
+    "name of the file synced": r"fsync\(\d+<.*/landing>",
+    "bytes synced": r"f(data)?sync\(\d+<.*/landing/[\w.]+>",
+    "named": r"(link|rename)\w*\(.*/landing/.*/inbox/",
     "answered": r"(send|write)\w*\(\d+<(socket|TCP).*\"\\4\\0",
 }
 

@@ -16,6 +16,7 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from tests.factories import encode, make_dataset, uid
 from tests.fuzz.pdus import UNHEARD, Stream, stream
+from tests.landing import being_received
 from tests.running import until
 from tests.wire import COMMAND_END, DATA_END, Wire, command, p_data, pdv
 
@@ -190,7 +191,7 @@ def _assert_kept_what_was_acknowledged(receiver: Target, attack: Attack) -> None
     unheard = {uid("instance", number) for number in range(UNHEARD, UNHEARD * 3)}
     assert attack.acknowledged <= receiver.names("inbox")
     assert receiver.names("inbox") <= attack.acknowledged | unheard
-    until(lambda: receiver.names("partial") == set())
+    until(lambda: not being_received(receiver.folder))
 
 
 def _assert_quiet(receiver: Target, count: int) -> str:

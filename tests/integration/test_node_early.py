@@ -43,13 +43,12 @@ def image(number: int, study: str = "a") -> str:
     return make_ref("image", number, study_uid=uid(study)).sop_instance_uid
 
 
-def work(early: Early) -> int:
+def work(early: Early, foresight: FakeForesight) -> int:
     """Answer all that there is; how many images that was."""
-    done = 0
+    before = len(foresight.answered)
     while (piece := early.next()) is not None:
         piece()
-        done += 1
-    return done
+    return len(foresight.answered) - before
 
 
 def everyone(_: str) -> bool:
@@ -62,10 +61,10 @@ def test_images_are_answered_in_order_of_arrival_and_each_once(database: Databas
     with database.transaction() as tx:
         waiting_job(tx, images=2, study_uid=uid("a"))
         waiting_job(tx, study_uid=uid("b"))
-    assert work(early) == 3
+    assert work(early, foresight) == 3
     with database.transaction() as tx:
         enter(tx, 3, study_uid=uid("a"))
-    assert work(early) == 1
+    assert work(early, foresight) == 1
 
     answered = [name for _, name in foresight.answered]
     assert answered == [image(1), image(2), image(1, "b"), image(3)]
@@ -76,7 +75,7 @@ def test_every_pipeline_of_an_image_is_answered(database: Database) -> None:
     with database.transaction() as tx:
         waiting_job(tx, images=2, pipelines={PIPELINE: 0, "other": 0}, study_uid=uid("a"))
 
-    work(Early(database, foresight, everyone))
+    work(Early(database, foresight, everyone), foresight)
 
     assert foresight.answered == [
         (pipeline, image(number)) for number in (1, 2) for pipeline in (PIPELINE, "other")
@@ -88,7 +87,22 @@ def test_more_than_one_look_takes_are_all_answered(database: Database) -> None:
     with database.transaction() as tx:
         waiting_job(tx, images=70, study_uid=uid("a"))
 
-    assert work(Early(database, foresight, everyone)) == 70
+    assert work(Early(database, foresight, everyone), foresight) == 70
+
+
+def test_a_job_that_came_meanwhile_waits_for_one_image_only_where_that_takes_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foresight = FakeForesight()
+    monkeypatch.setattr("dicomnode.node.early._A_PIECE_S", 0.0)
+    early = Early(database, foresight, everyone)
+    with database.transaction() as tx:
+        waiting_job(tx, images=3, study_uid=uid("a"))
+    piece = early.next()
+    assert piece is not None
+    piece()
+    assert foresight.answered == [(PIPELINE, image(1))]
+    assert work(early, foresight) == 2
 
 
 def test_studies_of_another_worker_and_complete_ones_are_left_alone(database: Database) -> None:
@@ -98,7 +112,7 @@ def test_studies_of_another_worker_and_complete_ones_are_left_alone(database: Da
         ready_job(tx, study_uid=uid("complete"))
         waiting_job(tx, study_uid=uid("mine"))
 
-    assert work(Early(database, foresight, lambda study: study == uid("mine"))) == 1
+    assert work(Early(database, foresight, lambda study: study == uid("mine")), foresight) == 1
 
     assert foresight.answered == [(PIPELINE, image(1, "mine"))]
 
@@ -121,7 +135,7 @@ def test_nothing_is_asked_of_a_model_that_is_recalled_or_unknown(database: Datab
         waiting_job(tx, pipelines={PIPELINE: 0, "other": 0}, study_uid=uid("a"))
         recall.stop(tx, MODEL, WithdrawalReason.SAFETY, now=NOW)
 
-    assert work(Early(database, foresight, everyone)) == 0
+    assert work(Early(database, foresight, everyone), foresight) == 0
 
 
 def test_nothing_is_asked_of_several_models_of_which_one_is_recalled(database: Database) -> None:
@@ -131,7 +145,7 @@ def test_nothing_is_asked_of_several_models_of_which_one_is_recalled(database: D
         waiting_job(tx, study_uid=uid("a"))
         recall.stop(tx, MODEL, WithdrawalReason.SAFETY, now=NOW)
 
-    assert work(Early(database, foresight, everyone)) == 0
+    assert work(Early(database, foresight, everyone), foresight) == 0
 
 
 @pytest.mark.parametrize("problem", [ModelError("not here"), ZeroDivisionError("PATIENT^NAME")])
@@ -140,7 +154,7 @@ def test_what_goes_wrong_early_is_left_to_the_job(database: Database, problem: E
     with database.transaction() as tx:
         waiting_job(tx, images=2, study_uid=uid("a"))
 
-    assert work(Early(database, foresight, everyone)) == 2
+    assert work(Early(database, foresight, everyone), foresight) == 2
 
 
 def test_models_are_loaded_once_and_one_that_cannot_be_keeps_none_waiting(

@@ -271,12 +271,12 @@ def test_what_goes_wrong_is_answered_and_logged_without_the_patient(
     problem: Exception,
     status: int,
 ) -> None:
-    def fail() -> None:
+    def fail(*_: object) -> None:
         raise problem
 
     assoc = call(node)
     with monkeypatch.context() as patch, caplog.at_level(logging.INFO, "dicomnode"):
-        patch.setattr(node.store, "sync_inbox", fail)
+        patch.setattr(node.store, "admit", fail)
         assert assoc.send_c_store(part10(make_dataset())).Status == status
     assert assoc.send_c_store(part10(make_dataset())).Status == 0
     assoc.release()

@@ -10,6 +10,7 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 
 from dicomnode.records import Verdict
 from tests.factories import encode, make_dataset, uid
+from tests.landing import being_received
 from tests.receiver import Receiver, running
 from tests.receivers import ACCEPTED, receivers
 from tests.running import until
@@ -106,7 +107,7 @@ def test_fifty_stalled_peers_do_not_keep_a_good_one_waiting(tmp_path: Path) -> N
         for wire in stalled:
             wire.socket.close()
         assert node.listener.wait_ended(51)
-        until(lambda: list((tmp_path / "partial").iterdir()) == [])
+        until(lambda: not being_received(tmp_path))
 
 
 def test_three_hundred_associations_are_taken_and_let_go(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_an_endless_object_ends_at_the_limit_and_costs_no_memory(tmp_path: Path)
                 wire.send(p_data(pdv(DATA_PART, bytes(100_000))) * 1000)
         assert node.listener.wait_ended(2)
         assert peak_bytes(pid) - before < 5 * MEGABYTE
-        assert list((tmp_path / "node" / "partial").iterdir()) == []
+        assert not being_received(tmp_path / "node")
 
 
 def test_memory_does_not_depend_on_the_size_of_an_object(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.crash.disk import Disk
 from tests.crash.lives import Lives, lives
 from tests.crash.load import Load, dataset, message, name, received_status
 from tests.crash.serving import serving
+from tests.landing import being_received
 from tests.running import until
 from tests.wire import COMMAND_END, DATA_PART, Wire, command, p_data, pdu, pdv
 
@@ -36,8 +37,12 @@ class Node:
         _, self.port = receiver.begin()
 
     def files(self, folder: str) -> list[Path]:
-        """What lies in `partial` or `inbox`."""
+        """What lies in `inbox` or `landing`."""
         return list((self.disk.folder / "node" / folder).iterdir())
+
+    def begun(self) -> list[Path]:
+        """Objects that are not whole."""
+        return being_received(self.disk.folder / "node")
 
     def logged(self) -> list[str]:
         """Lines of the log about objects that were refused."""
@@ -94,11 +99,11 @@ def test_an_object_that_the_disk_refuses_is_refused_until_the_disk_is_well(
         assert store(wire) == status
         assert len(node.logged()) == 2
         assert all(name(1) in line and os.strerror(number) in line for line in node.logged())
-        until(lambda: not node.files("partial"))
+        until(lambda: not node.begun())
         assert call == "fsync-folder" or not node.files("inbox")
     assert store(wire) == 0x0000
     assert whole(node) == {name(1)}
-    until(lambda: not node.files("partial"))
+    until(lambda: not node.begun())
 
 
 def test_a_disk_that_fills_in_the_middle_of_an_object_spoils_that_object_only(
@@ -108,12 +113,12 @@ def test_a_disk_that_fills_in_the_middle_of_an_object_spoils_that_object_only(
     with Wire(node.port) as other:
         other.associate(CTImageStorage, ImplicitVRLittleEndian)
         wire.send(large[:HALF])
-        until(lambda: bool(node.files("partial")))
+        until(lambda: bool(node.begun()))
         with node.disk.trouble("write", errno.ENOSPC):
             wire.send(large[HALF:])
             assert received_status(wire) == 0xA700
             assert store(other) == 0xA700
-            until(lambda: not node.files("partial"))
+            until(lambda: not node.begun())
         assert store(other) == 0x0000
         assert store(wire, LARGE) == 0x0000
     assert whole(node) == {name(1), name(LARGE)}
@@ -125,7 +130,7 @@ def test_a_disk_that_turns_read_only_in_the_middle_of_an_object_keeps_what_is_wh
     assert store(wire) == 0x0000
     large = message(LARGE, dataset(LARGE))
     wire.send(large[:HALF])
-    until(lambda: bool(node.files("partial")))
+    until(lambda: bool(node.begun()))
     with node.disk.trouble("readonly", errno.EROFS):
         wire.send(large[HALF:])
         assert received_status(wire) == 0xA701
@@ -185,10 +190,10 @@ def test_a_transfer_that_breaks_leaves_nothing_behind(
         wire.associate(CTImageStorage, ImplicitVRLittleEndian)
         wire.send(p_data(pdv(COMMAND_END, command(CTImageStorage, name(LARGE)))))
         wire.send(p_data(pdv(DATA_PART, dataset(LARGE)[:100_000])))
-    until(lambda: len(node.files("partial")) == len(wires))
+    until(lambda: len(node.begun()) == len(wires))
     for wire in wires:
         end(wire)
-    until(lambda: not node.files("partial"))
+    until(lambda: not node.begun())
     for wire in wires:
         wire.socket.close()
     assert not node.files("inbox")

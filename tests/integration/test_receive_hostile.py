@@ -9,6 +9,7 @@ from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from dicomnode.dicom.sop_classes import VERIFICATION
 from dicomnode.receive import server
 from tests.factories import encode, make_dataset, uid
+from tests.landing import being_received
 from tests.receiver import Receiver, running
 from tests.wire import COMMAND_END, DATA_END, DATA_PART, Wire, command, p_data, pdv
 
@@ -95,7 +96,7 @@ def test_a_broken_association_ends_once_and_leaves_nothing(
         wire.send(sent)
         assert wire.closed()
     assert node.listener.wait_ended(1)
-    assert list((tmp_path / "partial").iterdir()) == []
+    assert being_received(tmp_path) == []
     assert node.kept() == {}
     assert still_stores(node)
     assert node.listener.wait_ended(2)
@@ -117,7 +118,7 @@ def test_a_connection_lost_in_the_middle_of_an_object_leaves_nothing(
         with associated(node) as wire:
             wire.send(p_data(pdv(COMMAND_END, COMMAND), pdv(DATA_PART, DATA[:500])))
     assert node.listener.wait_ended(5)
-    assert list((tmp_path / "partial").iterdir()) == []
+    assert being_received(tmp_path) == []
 
 
 def test_command_and_dataset_may_share_a_pdu(node: Receiver) -> None:
@@ -143,7 +144,7 @@ def test_a_sender_that_never_waits_is_answered_in_turn(tmp_path: Path) -> None:
         for _ in range(200):
             wire.send(one)
         assert [wire.receive()[0] for _ in range(200)] == [P_DATA] * 200
-        assert len(list((tmp_path / "partial").iterdir())) <= 1
+        assert len(being_received(tmp_path)) <= 1
 
 
 def test_silent_strangers_keep_nobody_out(tmp_path: Path) -> None:

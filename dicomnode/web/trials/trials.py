@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 KEPT = timedelta(hours=1)
 _LONGEST_S = 600.0
-_NICE = 10  #: a trial gives way to the node's own work
+_NICE = 15  #: a trial gives way to the node's own work, that of its worker too
 _STEPS = ("reading", "loading", "analysing")  #: how lines begin that say how it goes
 _MOST_LINES = 50
 _MOST_KEPT = 20  #: trials of all people; each new one ends the oldest

@@ -24,6 +24,7 @@ from dicomnode.records import StoreRequest
 from dicomnode.storage.incoming import Incoming, Kept
 from dicomnode.storage.objects import ObjectStore
 from tests.factories import STUDY_UID, encode, make_association, make_dataset, make_request, uid
+from tests.landing import being_received
 from tests.timing import soon_done
 
 
@@ -51,7 +52,9 @@ def accept_dataset(intake: Intake, ds: Dataset) -> Kept:
 
 
 def files(folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file()]
+    """What is kept, or was begun."""
+    kept = [path for path in (folder / "inbox").iterdir() if path.is_file()]
+    return [path.name for path in kept + being_received(folder)]
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])

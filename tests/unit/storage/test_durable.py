@@ -1,5 +1,7 @@
 """Syncs and locks of a folder: shared by all who wait, and nobody waits for ever."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dicomnode.storage import durable
-from dicomnode.storage.durable import FolderLock, FolderSync
+from dicomnode.storage.durable import FolderSync, NameLocks
 
 
 @contextmanager
@@ -66,19 +68,53 @@ def test_a_sync_that_fails_fails_for_all_who_waited_for_it(
                 call.result(60)
 
 
-def test_a_lock_that_could_not_be_taken_is_free(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    lock = FolderLock(folder)
-    with pytest.raises(FileNotFoundError), lock:
-        pass
-    folder.mkdir()
+@pytest.fixture(params=["one", "each its own"])
+def two_locks(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[NameLocks, NameLocks]:
+    """Of two threads of one process, and as two processes have them."""
+    first = NameLocks(tmp_path / "locks")
+    return first, first if request.param == "one" else NameLocks(tmp_path / "locks")
+
+
+def test_a_name_is_held_by_one_at_a_time(two_locks: tuple[NameLocks, NameLocks]) -> None:
+    first, second = two_locks
+    order: list[str] = []
 
     def take() -> None:
-        with lock:
-            pass
+        with second.held("1.2.3"):
+            order.append("second")
 
-    taken = threading.Thread(target=take, daemon=True)
-    taken.start()
-    taken.join(60)
+    with first.held("1.2.3"):
+        waiting = threading.Thread(target=take, daemon=True)
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join(60)
+    assert order == ["first", "second"]
 
-    assert not taken.is_alive()
+
+def test_another_name_waits_for_nobody(two_locks: tuple[NameLocks, NameLocks]) -> None:
+    first, second = two_locks
+    with first.held("1.2.3"):
+        taken = threading.Thread(target=lambda: second.held("1.2.4").__enter__(), daemon=True)
+        taken.start()
+        taken.join(60)
+        assert not taken.is_alive()
+
+
+def test_names_that_a_process_held_are_free_when_it_is_dead(tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        with NameLocks(tmp_path / "locks").held("1.2.3"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    with NameLocks(tmp_path / "locks").held("1.2.3"):
+        pass
+
+
+def test_a_lock_that_could_not_be_taken_is_free(tmp_path: Path) -> None:
+    locks = NameLocks(tmp_path / "folder" / "locks")
+    with pytest.raises(FileNotFoundError), locks.held("1.2.3"):
+        pass
+    (tmp_path / "folder").mkdir()
+    with locks.held("1.2.3"):
+        pass
