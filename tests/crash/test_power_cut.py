@@ -37,11 +37,11 @@ def receiver(disk: Disk, tmp_path: Path) -> Iterator[Lives]:
         yield receiver
 
 
-def lost(disk: Disk, load: Load) -> set[str]:
-    """Check what a start finds in the inbox; what was acknowledged and is not there?"""
-    store = ObjectStore(disk.folder / "node")
-    store.prepare()
-    found = load.check(store.waiting(100_000))
+def lost(disk: Disk, receiver: Lives, load: Load) -> set[str]:
+    """Start once, and check what is in the inbox; what was acknowledged and is not there?"""
+    pid, _ = receiver.begin()
+    receiver.kill(pid)
+    found = load.check(ObjectStore(disk.folder / "node").waiting(100_000))
     return {name(number) for number in load.acknowledged} - found
 
 
@@ -51,7 +51,7 @@ def test_what_was_acknowledged_survives_power_cuts(disk: Disk, receiver: Lives) 
     for number in range(CUTS):
         receiver.live(load, chance.uniform(0.02, 0.2))
         disk.cut_power(names_survive=number % 2 == 1)
-        assert not lost(disk, load)
+        assert not lost(disk, receiver, load)
     receiver.assert_nothing_unforeseen()
     assert not load.complaints
     print(f"{CUTS} power cuts, {len(load.acknowledged)} objects acknowledged")
@@ -63,14 +63,14 @@ def test_a_disk_that_does_not_sync_bytes_is_found_out(disk: Disk, receiver: Live
     receiver.live(load, 0.5, disk.trouble("lose"))
     disk.cut_power()
     with pytest.raises(AssertionError, match="not those that were sent"):
-        lost(disk, load)
+        lost(disk, receiver, load)
 
 
 def test_a_disk_that_does_not_sync_names_is_found_out(disk: Disk, receiver: Lives) -> None:
     load = Load(SEED)
     receiver.live(load, 0.5, disk.trouble("lose-folder"))
     disk.cut_power()
-    assert lost(disk, load) == {name(number) for number in load.acknowledged} != set()
+    assert lost(disk, receiver, load) == {name(number) for number in load.acknowledged} != set()
 
 
 def test_the_answer_leaves_after_the_bytes_and_their_name_are_synced(tmp_path: Path) -> None:
