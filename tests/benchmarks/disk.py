@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.load import Measured
+from tests.benchmarks.memory import use_memory
 
 __all__ = ["disk"]
 
@@ -27,6 +28,7 @@ def disk(folder: Path, size: int, count: int, threads: int) -> Measured:
     ]
     for worker in workers:
         worker.start()
+    use_memory(size * count)
     ready.wait()
     started = time.monotonic()
     for worker in workers:

@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import quantiles
 
 from dicomnode.cli.processes import usage, watching
+from dicomnode.cli.replay import SAMPLES
+from tests.benchmarks.memory import use_memory
 from tests.benchmarks.peers import Receiver
 
 __all__ = ["Measured", "load"]
@@ -43,6 +45,7 @@ def load(
     try:
         for sender in senders:
             _line(sender)
+        use_memory(0 if gigabytes else count * SAMPLES[sample].pixel_bytes)
         cpu_s = usage(receiver.pid).cpu_s
         with watching(receiver.pid) as peak:
             for sender in senders:
