@@ -38,10 +38,16 @@ class Landing:
 
     def take(self) -> FileIO:
         """An empty file under a durable name, for an object; OSError where there can be none."""
+        while (blank := self._from_stock()) is not None:
+            with suppress(FileNotFoundError):  # somebody tidied up here
+                return FileIO(blank, "r+")
+        return FileIO(self._make(1).pop(), "r+")
+
+    def _from_stock(self) -> Path | None:
         with self._changed:
             blank = self._stock.popleft() if self._stock else None
             self._see_to_it()
-        return FileIO(blank or self._make(1).pop(), "r+")
+        return blank
 
     def landed(self, path: Path) -> None:
         """A file has its name in the inbox, which is not durable yet."""

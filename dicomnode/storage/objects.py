@@ -223,7 +223,8 @@ class ObjectStore:
 
     def admit(self, path: Path, name: str) -> None:
         """See `Shelf`."""
-        take_name(path, f"{self._inbox}/{_checked(name)}.dcm")
+        if not take_name(path, f"{self._inbox}/{_checked(name)}.dcm"):
+            raise StoreError(f"there is another file in inbox/ under the name of {path.name}")
         self._landing.landed(path)
 
     def _take_up(self, path: Path) -> None:

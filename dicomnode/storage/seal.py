@@ -6,6 +6,7 @@ together with the rest holds a checksum of it, and is worth nothing without; one
 when all the rest was synced needs a checksum of itself only.
 """
 
+import errno
 import os
 import zlib
 from io import FileIO
@@ -37,11 +38,18 @@ class Seal(NamedTuple):
 
 
 def write_seal(file: FileIO, checksum: int | None, seal: Seal) -> None:
-    """Seal a file, with the checksum of all its bytes before, or with None if they are synced."""
+    """Seal a file, with the checksum of all its bytes before, or with None if they are synced.
+
+    Raises:
+        OSError: the disk refused.
+        Unreadable: the file has no room for a seal.
+    """
     names = f"{seal.study_uid} {seal.name}".encode("ascii")
     kind = _SYNCED if checksum is None else _TOGETHER
     value = b"%b%08x %b" % (kind, add_to_checksum(names, checksum or 0), names)
-    os.pwrite(file.fileno(), value.ljust(_VALUE_BYTES, b"\x00"), _place(file))
+    value = value.ljust(_VALUE_BYTES, b"\x00")
+    if os.pwrite(file.fileno(), value, _place(file)) < len(value):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_seal(path: Path) -> Seal | None:

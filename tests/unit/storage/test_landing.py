@@ -63,6 +63,14 @@ def test_blanks_are_in_stock_after_the_first(place: Place) -> None:
     until(lambda: len(list(place.landing.iterdir())) > 10)
 
 
+def test_blanks_that_somebody_removed_are_passed_over(place: Place) -> None:
+    place.take()
+    until(lambda: len(list(place.landing.iterdir())) > 10)
+    for path in place.landing.iterdir():
+        path.unlink()
+    assert place.take().exists()
+
+
 def test_a_name_goes_once_the_inbox_is_synced(place: Place) -> None:
     place.broken = "inbox"
     path = place.land()

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import re
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
@@ -149,6 +151,39 @@ def test_other_bytes_are_a_conflict_and_the_first_stay(
         keep(store, OTHER)
     [only] = files(tmp_path)
     assert dataset(tmp_path / only) == dataset(ONE)
+
+
+def test_what_is_refused_is_not_sealed_so_that_no_start_takes_it_up(store: ObjectStore) -> None:
+    keep(store, ONE)
+    with store.begin() as incoming:
+        incoming.write(OTHER)
+        with pytest.raises(Conflict):
+            incoming.keep(STUDY_UID, NAME)
+        assert read_seal(incoming.path) is None
+
+
+def test_nobody_else_seals_an_object_of_the_same_uid_meanwhile(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fdatasync, inside = os.fdatasync, threading.Barrier(2, timeout=60)
+    begun: list[int] = []
+
+    def slow(handle: int) -> None:
+        begun.append(handle)
+        inside.wait()  # the other thread is told to go on, and cannot
+        time.sleep(0.2)
+        fdatasync(handle)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    other = ObjectStore(tmp_path)  # as another receiver has it
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(keep, store, ONE)
+        inside.wait()
+        second = pool.submit(keep, other, OTHER)
+        assert first.result(60) is Kept.NEW
+        with pytest.raises(Conflict):
+            second.result(60)
+    assert len(begun) == 1
 
 
 def test_a_longer_object_is_another_object(store: ObjectStore) -> None:
