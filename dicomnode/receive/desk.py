@@ -21,7 +21,11 @@ class Listener(Protocol):
     """Who wants to know what was received; called from many threads."""
 
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
-        """An object is durable, or was before; its sender is about to hear Success."""
+        """An object is durable, or was before; its sender is about to hear Success.
+
+        From another process it is told of the first object only that an association brings of a
+        study.
+        """
 
     def conflict(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
         """Other bytes than those kept came under a UID; they are refused."""

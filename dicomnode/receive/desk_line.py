@@ -67,7 +67,7 @@ class DistantDesk:
         return Admission(association=association, may_store=answer["may_store"])
 
     def kept(self, association: Association, study_uid: str, sop_instance_uid: str) -> None:
-        """See `Listener`; told of the first object of each study, as the node asks for no more."""
+        """See `Listener`; for each object there would be a line that nobody needs."""
         brought = self._brought.setdefault(association.id, set())
         if study_uid not in brought:
             brought.add(study_uid)
