@@ -72,8 +72,9 @@ class Landing:
     def _see_to_it(self) -> None:
         """Have a thread that does what is to be done."""
         if not self._working:
-            self._working = True
-            threading.Thread(target=self._work, name="landing", daemon=True).start()
+            with suppress(RuntimeError):  # no thread is to be had: the next object may have one
+                threading.Thread(target=self._work, name="landing", daemon=True).start()
+                self._working = True
         elif self._is_urgent():
             self._changed.notify()
 
@@ -85,8 +86,9 @@ class Landing:
         try:
             while self._work_once():
                 pass
-        finally:  # whatever broke, the next object starts another
+        except BaseException:  # whatever broke, the next object starts another thread
             self._working = False
+            raise
 
     def _work_once(self) -> bool:
         """Do what is to be done, and rest; False where there is nothing."""

@@ -92,6 +92,20 @@ def test_where_no_blank_can_be_made_there_is_none_and_none_is_left(place: Place)
     assert place.take().exists()
 
 
+def test_without_a_thread_there_are_blanks_all_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        path = place.land()
+    assert path.exists()
+    second = place.land()
+    until(lambda: not path.exists() and not second.exists())
+
+
 def test_its_thread_ends_when_there_is_nothing_to_do(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
