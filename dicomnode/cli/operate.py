@@ -36,11 +36,11 @@ from dicomnode.node.process import Place
 from dicomnode.node.readiness import broken_pipelines, problems
 from dicomnode.records import Outcome, Peer, Verdict
 
-_GIVES_WAY = 10  #: of a worker: a sender waits for what is received, and nobody for a model
-
 __all__ = ["check", "echo", "init", "send", "serve", "web", "worker"]
 
 log = logging.getLogger(__name__)
+
+_GIVES_WAY = 10  #: of a worker: a sender waits for what is received, and nobody for a model
 
 PeerArgument = Annotated[
     str, typer.Argument(help="Name of a peer of the configuration, or AET@HOST:PORT.")

@@ -21,7 +21,7 @@ __all__ = ["Early", "Foresight", "Warm"]
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 32  #: images that are looked at in one query
-_A_PIECE_S = 0.03
+_A_PIECE_S = 0.03  #: images are answered so long before it is asked whether there is a job
 
 
 class Foresight(Protocol):

@@ -33,7 +33,7 @@ class Landing:
         self._inbox = inbox
         self._stock: deque[Path] = deque()
         self._landed: list[Path] = []  #: files that have their name in the inbox
-        self._working = False  #: is there a thread?
+        self._thread: threading.Thread | None = None  #: that makes and tidies up; may have died
         self._changed = threading.Condition()
 
     def take(self) -> FileIO:
@@ -71,10 +71,11 @@ class Landing:
 
     def _see_to_it(self) -> None:
         """Have a thread that does what is to be done."""
-        if not self._working:
+        if self._thread is None or not self._thread.is_alive():
+            thread = threading.Thread(target=self._work, name="landing", daemon=True)
             with suppress(RuntimeError):  # no thread is to be had: the next object may have one
-                threading.Thread(target=self._work, name="landing", daemon=True).start()
-                self._working = True
+                thread.start()
+                self._thread = thread
         elif self._is_urgent():
             self._changed.notify()
 
@@ -83,30 +84,26 @@ class Landing:
 
     def _work(self) -> None:
         """Fill the stock and tidy up, until nothing came for a while."""
-        try:
-            while self._work_once():
-                pass
-        except BaseException:  # whatever broke, the next object starts another thread
-            self._working = False
-            raise
+        while self._work_once():
+            pass
 
     def _work_once(self) -> bool:
         """Do what is to be done, and rest; False where there is nothing."""
         with self._changed:
-            landed, self._landed = self._landed, []
+            landed = list(self._landed)
             wanted = _BLANKS - len(self._stock)
             if not landed and not wanted:
-                self._working = False
+                self._thread = None
                 return False
         try:
             self._fill(wanted)
             self._tidy(landed)
         except OSError:  # the next object will complain, if the disk is not well by then
             with self._changed:
-                self._landed += landed
                 self._changed.wait(_BROKEN_WAIT_S)
         else:
             with self._changed:
+                del self._landed[: len(landed)]
                 self._changed.wait_for(self._is_urgent, _REST_S)
         return True
 

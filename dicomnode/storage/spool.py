@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from dicomnode.errors import StoreFull, Unreadable
 from dicomnode.records import CommitmentMessage
-from dicomnode.storage.durable import disk_errors, sync_folder
+from dicomnode.storage.durable import disk_errors, sync_folder, write_once
 
 __all__ = ["Spool", "put_at"]
 
@@ -47,15 +47,8 @@ class Spool:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             if len(self.waiting(message.calling_ae)) >= _MOST_WAITING:
                 raise StoreFull(f"{_MOST_WAITING} messages about storage commitment wait already")
-            try:
-                with partial.open("xb") as file:
-                    file.write(json.dumps(header).encode() + b"\n" + dataset)
-                    file.flush()
-                    os.fsync(file.fileno())
-                partial.rename(self._folder / name)
-            except OSError:
-                partial.unlink(missing_ok=True)
-                raise
+            data = json.dumps(header).encode() + b"\n" + dataset
+            write_once(partial, self._folder / name, data)
             sync_folder(self._folder)
             sync_folder(self._storage)
 

@@ -106,6 +106,25 @@ def test_without_a_thread_there_are_blanks_all_the_same(
     until(lambda: not path.exists() and not second.exists())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_followed_by_another(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = threading.Event()
+
+    def die(_: Landing, __: int) -> None:
+        died.set()
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Landing, "_fill", die)
+        first = place.land()
+        assert died.wait(60)
+        until(lambda: not any(each.name == "landing" for each in threading.enumerate()))
+    second = place.land()
+    until(lambda: not first.exists() and not second.exists())
+
+
 def test_its_thread_ends_when_there_is_nothing_to_do(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

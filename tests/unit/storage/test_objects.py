@@ -1,60 +1,22 @@
-"""Objects on disk: durable, once, whole."""
+"""Objects on disk: once, whole, and under their own names."""
 
-import errno
 import hashlib
 import os
 import re
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from dicomnode.errors import BadUID, Conflict, StoreError, StoreFull, Unreadable
-from dicomnode.storage import durable
-from dicomnode.storage.durable import take_name
 from dicomnode.storage.incoming import Kept
 from dicomnode.storage.objects import ObjectStore
 from dicomnode.storage.part10 import dataset_sha256
-from dicomnode.storage.seal import Seal, add_to_checksum, read_seal, write_seal
-from tests.factories import STUDY_UID, encode, make_dataset, make_received, uid
-
-NAME = uid("instance", 1)
-ONE = make_received(make_dataset(1))
-OTHER = make_received(make_dataset(1, PatientID="SYN-0002"))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ObjectStore:
-    store = ObjectStore(tmp_path)
-    store.prepare()
-    return store
-
-
-def keep(store: ObjectStore, data: bytes, *, name: str = NAME, keep_both: bool = False) -> Kept:
-    with store.begin() as incoming:
-        incoming.write(data)
-        return incoming.keep(STUDY_UID, name, keep_both=keep_both)
-
-
-def settle_oldest(store: ObjectStore) -> Path:
-    [path] = store.waiting(1)
-    return store.settle(path, STUDY_UID)
-
-
-def files(folder: Path) -> list[str]:
-    """All that is kept: what lies in `landing/` is not, nor is the file of locks."""
-    there = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
-    return sorted(str(path) for path in there if path.parts[0] not in ("landing", "names.lock"))
-
-
-def dataset(file: Path | bytes) -> bytes:
-    """What follows the File Meta Information, which is sealed."""
-    data = file.read_bytes() if isinstance(file, Path) else file
-    return data[144 + int.from_bytes(data[140:144], "little") :]
+from dicomnode.storage.seal import read_seal
+from tests.factories import STUDY_UID, encode, make_dataset, uid
+from tests.objects import NAME, ONE, OTHER, dataset, files, keep, settle_oldest
 
 
 def test_keeps_an_object_byte_for_byte(store: ObjectStore, tmp_path: Path) -> None:
@@ -269,15 +231,6 @@ def test_settling_what_is_nowhere_is_an_error(store: ObjectStore, tmp_path: Path
         store.settle(gone, STUDY_UID)
 
 
-def test_starting_drops_half_written_objects_only(store: ObjectStore, tmp_path: Path) -> None:
-    keep(store, ONE)
-    (tmp_path / "partial" / "half").write_bytes(ONE[:100])
-    (tmp_path / "partial" / "removed" / "deep").mkdir(parents=True)
-    ObjectStore(tmp_path).prepare()
-    assert files(tmp_path) == [f"inbox/{NAME}.dcm"]
-    assert list((tmp_path / "partial").iterdir()) == []
-
-
 @pytest.mark.parametrize("bad", ["", ".", "..", "../evil", "1/2", "1..2", "1.2\n", "a.1", "1" * 81])
 def test_a_name_that_is_no_uid_touches_nothing(
     store: ObjectStore, tmp_path: Path, bad: str
@@ -351,185 +304,6 @@ def test_watches_the_room_during_a_large_object(
         incoming.write(bytes(1024))
         with pytest.raises(StoreFull):
             incoming.write(bytes(16 * 1024 * 1024))
-
-
-def failing(code: int) -> Callable[..., None]:
-    def fail(*_: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    return fail
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [(errno.ENOSPC, StoreFull), (errno.EDQUOT, StoreFull), (errno.EIO, StoreError)],
-)
-@pytest.mark.parametrize("step", ["fsync", "fdatasync", "link"])
-def test_a_disk_that_refuses_keeps_nothing_and_recovers(
-    store: ObjectStore, tmp_path: Path, code: int, kind: type[StoreError], step: str
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, step, failing(code))
-        with pytest.raises(kind) as raised:
-            keep(store, ONE)
-    assert type(raised.value) is kind
-    assert str(tmp_path / "landing") in str(raised.value)
-    assert files(tmp_path) == []
-    assert keep(store, ONE) is Kept.NEW
-
-
-def test_an_object_has_a_synced_name_before_its_bytes_come_and_is_whole_before_it_is_named(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-    fsync, fdatasync, link = os.fsync, os.fdatasync, os.link
-
-    def place(handle: int) -> str:
-        return str(Path(f"/proc/self/fd/{handle}").readlink()).removeprefix(f"{tmp_path}/")
-
-    def watch_fsync(handle: int) -> None:
-        seen.append(f"sync {place(handle)}")
-        fsync(handle)
-
-    def watch_fdatasync(handle: int) -> None:
-        assert read_seal(tmp_path / place(handle)) == (STUDY_UID, NAME)
-        seen.append(f"sync {place(handle)}")
-        fdatasync(handle)
-
-    def watch_link(source: Path, target: Path) -> None:
-        seen.append(f"name {source}".replace(f"{tmp_path}/", ""))
-        link(source, target)
-
-    monkeypatch.setattr(os, "fsync", watch_fsync)
-    monkeypatch.setattr(os, "fdatasync", watch_fdatasync)
-    monkeypatch.setattr(os, "link", watch_link)
-    with store.begin() as incoming:
-        file = incoming.path.relative_to(tmp_path)
-        assert "sync landing" in seen
-        incoming.write(ONE)
-        incoming.keep(STUDY_UID, NAME)
-    assert [step for step in seen if str(file) in step] == [f"sync {file}", f"name {file}"]
-
-
-def test_a_long_object_is_sealed_when_it_is_synced(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seals: list[object] = []
-    fdatasync = os.fdatasync
-
-    def watch(handle: int) -> None:
-        fdatasync(handle)
-        [path] = [path for path in (tmp_path / "landing").iterdir() if path.stat().st_size]
-        seals.append(read_seal(path))
-
-    monkeypatch.setattr(os, "fdatasync", watch)
-    assert keep(store, ONE + bytes(2_000_000)) is Kept.NEW
-    assert seals == [None, (STUDY_UID, NAME)]
-
-
-# --- after a power cut, or the end of a process ---------------------------------------------
-
-
-def landed(folder: Path, data: bytes = ONE, *, checked: bool = True) -> Path:
-    """An object that was acknowledged, and lost its name in the inbox."""
-    path = folder / "landing" / "1.landed"
-    path.write_bytes(data)
-    with FileIO(path, "r+") as file:
-        write_seal(file, add_to_checksum(data) if checked else None, Seal(STUDY_UID, NAME))
-    return path
-
-
-def test_starting_takes_up_what_lost_its_name(store: ObjectStore, tmp_path: Path) -> None:
-    landed(tmp_path)
-    store.prepare()
-    assert files(tmp_path) == [f"inbox/{NAME}.dcm"]
-    assert list((tmp_path / "landing").iterdir()) == []
-    assert keep(store, ONE) is Kept.SAME
-
-
-def test_what_lost_its_name_may_be_long(store: ObjectStore, tmp_path: Path) -> None:
-    long = ONE + bytes(2_000_000)
-    landed(tmp_path, long, checked=False)
-    store.prepare()
-    assert dataset(tmp_path / "inbox" / f"{NAME}.dcm") == dataset(long)
-
-
-@pytest.mark.parametrize("at", [0, 200, 500, -1])
-def test_starting_drops_what_is_torn(store: ObjectStore, tmp_path: Path, at: int) -> None:
-    copy = landed(tmp_path)
-    data = bytearray(copy.read_bytes())
-    data[at] ^= 1
-    copy.write_bytes(data)
-    store.prepare()
-    assert files(tmp_path) == []
-
-
-def test_starting_drops_what_is_short(store: ObjectStore, tmp_path: Path) -> None:
-    copy = landed(tmp_path)
-    copy.write_bytes(copy.read_bytes()[:-2])
-    (tmp_path / "landing" / "1.blank").touch()
-    (tmp_path / "landing" / "1.begun").write_bytes(ONE[:50])
-    (tmp_path / "landing" / "1.whole").write_bytes(ONE)
-    store.prepare()
-    assert files(tmp_path) == []
-    assert list((tmp_path / "landing").iterdir()) == []
-
-
-def test_starting_does_not_keep_twice_what_has_its_name(store: ObjectStore, tmp_path: Path) -> None:
-    keep(store, ONE)
-    settled = settle_oldest(store)
-    os.link(settled, tmp_path / "landing" / "1.named")
-    store.prepare()
-    assert files(tmp_path) == [f"studies/{STUDY_UID}/{NAME}.dcm"]
-
-
-def test_what_came_again_and_lost_its_name_waits_again(store: ObjectStore, tmp_path: Path) -> None:
-    landed(tmp_path)
-    keep(store, ONE)
-    settle_oldest(store)
-    store.prepare()
-    assert files(tmp_path) == [f"inbox/{NAME}.dcm", f"studies/{STUDY_UID}/{NAME}.dcm"]
-
-
-@pytest.mark.parametrize("settled", [False, True])
-def test_other_bytes_that_were_refused_stay_so(
-    store: ObjectStore, tmp_path: Path, settled: bool
-) -> None:
-    landed(tmp_path, OTHER)
-    keep(store, ONE)
-    if settled:
-        settle_oldest(store)
-    store.prepare()
-    [only] = files(tmp_path)
-    assert dataset(tmp_path / only) == dataset(ONE)
-
-
-def test_what_a_dead_process_left_goes_when_the_inbox_is_synced(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = tmp_path / "landing" / "12.left"
-    other = tmp_path / "landing" / "123.left"
-    mine.touch()
-    other.touch()
-    with monkeypatch.context() as patch:
-        patch.setattr(durable, "sync_folder", failing(errno.EIO))
-        with pytest.raises(StoreError):
-            store.drop_partial(12)
-    assert mine.exists()
-    store.drop_partial(12)
-    assert not mine.exists()
-    assert other.exists()
-
-
-def test_takes_a_name_where_there_are_no_hard_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "link", failing(errno.EPERM))
-    (tmp_path / "a").write_text("a")
-    (tmp_path / "b").write_text("b")
-    assert take_name(tmp_path / "a", tmp_path / "c")
-    assert not take_name(tmp_path / "b", tmp_path / "c")
-    assert files(tmp_path) == ["b", "c"]
 
 
 def test_the_hash_is_of_the_dataset_alone(tmp_path: Path) -> None:
