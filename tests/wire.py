@@ -30,6 +30,12 @@ class Wire:
 
     def associate(self, sop_class: str, syntax: str, *, calling: str = "MODALITY") -> int:
         """Ask for an association with context 1; return the type of the answering PDU."""
+        return self.propose(sop_class, syntax, calling=calling)[0]
+
+    def propose(
+        self, sop_class: str, syntax: str, *, calling: str = "MODALITY"
+    ) -> tuple[int, bytes]:
+        """The same; return type and content of the answering PDU."""
         context = b"\x01\x00\x00\x00" + _item(0x30, sop_class.encode())
         context += _item(0x40, syntax.encode())
         user = _item(0x51, struct.pack(">I", 16384)) + _item(
@@ -38,7 +44,7 @@ class Wire:
         body = struct.pack(">HH16s16s32x", 1, 0, b"DICOMNODE".ljust(16), calling.encode().ljust(16))
         body += _item(0x10, _APPLICATION_CONTEXT) + _item(0x20, context) + _item(0x50, user)
         self.send(pdu(1, body))
-        return self.receive()[0]
+        return self.receive()
 
     def receive(self) -> tuple[int, bytes]:
         """The next PDU: its type and its content. (0, b"") when the connection was closed."""
